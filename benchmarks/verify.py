@@ -1,0 +1,150 @@
+"""Checks what a tool has left behind: the row count of every table, and every field of a sample of records.
+
+`python verify.py FILE LAYOUT DATA full|changed` prints what is wrong, one finding a line, and ends with 1 if there is
+any. It is a process of its own so that its memory does not weigh on what is measured next.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from generate import ARRAYS, Data, generate
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SAMPLE = 300  # records of each stream, and as many of the changed ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a tool names things. `children` is the statement that gives a subtable's rows as (id of the root record,
+    index, values ...).
+
+    `sparse` says that the tool makes no column for a property that was null in every record.
+    """
+
+    schema: str
+    children: str
+    sparse: bool = False
+
+
+LAYOUTS = {
+    "stitch": Layout(
+        schema="bench",
+        children="SELECT _sdc_source_key_id, _sdc_level_0_id, {values} FROM {schema}.{table}",
+    ),
+    "dlt": Layout(
+        schema="bench",
+        children="SELECT parent.id, _dlt_list_idx, {values} FROM {schema}.{table} AS child "
+        "JOIN {schema}.{stream} AS parent ON child._dlt_parent_id = parent._dlt_id",
+        sparse=True,
+    ),
+}
+
+
+def findings(file: Path, layout: Layout, data: Data, *, changed: bool) -> list[str]:
+    """Everything that is not as it should be after the full load, or after the increment."""
+    with duckdb.connect(str(file), read_only=True) as connection:
+        found = list(_counts(connection, layout, data.after if changed else data.full))
+        for stream in ARRAYS:
+            found += _fields(connection, layout, stream, _sample(data, stream, changed=changed))
+    return found
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, layout: Layout, expected: Mapping[str, int]) -> Iterator[str]:
+    for table, rows in expected.items():
+        (there,) = connection.execute(f"SELECT count(*) FROM {layout.schema}.{table}").fetchall()[0]
+        if there != rows:
+            yield f"{table} has {there:,} rows, not {rows:,}"
+
+
+def _sample(data: Data, stream: str, *, changed: bool) -> dict[int, dict[str, Any]]:
+    """Records as the source has them now: some of the full file, and after the increment some changed ones."""
+    after = {record["id"]: record for record in _records(data.file(stream, changed=True))} if changed else {}
+    total = data.full[stream]
+    ids = {1, total, *random.Random(stream).sample(range(1, total + 1), min(SAMPLE, total)), *list(after)[:SAMPLE]}
+    full = {record["id"]: record for record in _records(data.file(stream), ids)}
+    return {i: after.get(i, full[i]) for i in ids}
+
+
+def _records(file: Path, ids: set[int] | None = None) -> Iterator[dict[str, Any]]:
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if ids is None or number in ids:  # the full files hold the records 1, 2, 3 ... in this order
+                yield json.loads(line)
+
+
+def _fields(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, stream: str, expected: Mapping[int, Mapping[str, Any]]
+) -> Iterator[str]:
+    ids = list(expected)
+    types = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {layout.schema}.{stream}").fetchall()}
+    columns = [f"epoch_us({name})" if kind.startswith("TIMESTAMP") else name for name, kind in types.items()]
+    cursor = connection.execute(
+        f"SELECT {', '.join(columns)} FROM {layout.schema}.{stream} WHERE id IN (SELECT unnest(?))", [ids]
+    )
+    found = [dict(zip(types, row, strict=True)) for row in cursor.fetchall()]
+    rows = {row["id"]: row for row in found}
+    if len(rows) != len(found):
+        yield f"{stream}: an id occurs more than once"
+    children = {array: _children(connection, layout, stream, array, ids) for array in ARRAYS[stream]}
+    for i, record in expected.items():
+        if i not in rows:
+            yield f"{stream} {i} is missing"
+            continue
+        for name, value in _flat(record).items():
+            there = rows[i].get(name, None if layout.sparse else "no such column")
+            if (type(there), there) != (type(value), value):
+                yield f"{stream} {i} {name}: {there!r}, not {value!r}"
+        for array, items in children.items():
+            wanted = [tuple(item.values()) if isinstance(item, dict) else (item,) for item in record[array]]
+            if items.get(i, []) != wanted:
+                yield f"{stream} {i} {array}: {items.get(i, [])!r}, not {wanted!r}"
+
+
+def _children(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, stream: str, array: str, ids: list[int]
+) -> dict[int, list[tuple[Any, ...]]]:
+    """The rows of a subtable by root record, in their order."""
+    statement = layout.children.format(
+        schema=layout.schema,
+        table=f"{stream}__{array}",
+        stream=stream,
+        values="type, value" if stream == "customers" else "value",
+    )
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    cursor = connection.execute(
+        f"SELECT * FROM ({statement}) AS t(id, i) WHERE id IN (SELECT unnest(?)) ORDER BY id, i", [ids]
+    )
+    for parent, index, *values in cursor.fetchall():
+        rows = found.setdefault(parent, [])
+        rows.append(tuple(values) if index == len(rows) else (f"index {index}", *values))
+    return found
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as columns of its root table: without arrays and links, custom fields as `custom_fields__<key>`,
+    instants in microseconds.
+    """
+    flat = {name: value for name, value in record.items() if not isinstance(value, list | dict)}
+    flat |= {name: _microseconds(value) for name, value in flat.items() if value and name.endswith(("_at", "_until"))}
+    return flat | {f"custom_fields__{key}": value for key, value in record["custom_fields"].items()}
+
+
+def _microseconds(instant: str) -> int:
+    return (datetime.fromisoformat(instant) - EPOCH) // timedelta(microseconds=1)
+
+
+if __name__ == "__main__":
+    file, layout, folder, phase = sys.argv[1:]
+    n = json.loads((Path(folder) / "manifest.json").read_text())["n"]
+    wrong = findings(Path(file), LAYOUTS[layout], generate(Path(folder), n), changed=phase == "changed")
+    print("\n".join(wrong[:20]))
+    sys.exit(1 if wrong else 0)

@@ -1,0 +1,192 @@
+"""The commands and their options. Nothing heavy is imported here: `--help` has to come at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from connector_core.cli.session import DEFAULT_FILE, Session
+
+EXIT_CODES = (
+    "Exit codes: 0 complete, 2 configuration or usage, 3 stopped by max_rejects, 4 source failed, "
+    "5 destination failed, 6 internal or plugin error, 75 another run holds the connector, 130/143 stopped by a signal."
+)
+
+app = typer.Typer(
+    name="connector-core",
+    help="The open Stitch: load sources into your warehouse, effectively once.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich takes a tenth of a second to import
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+rejects = typer.Typer(help="Rejected records: list them, try them again.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(rejects, name="rejects")
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connectors (default: all enabled ones).")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output, for programs.")]
+
+
+def invoke(argv: Sequence[str]) -> int:
+    """Run the command that `argv` names and return its exit code."""
+    session = Session()
+
+    def work() -> int:
+        try:
+            app(args=list(argv), prog_name="connector-core", obj=session)
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else 0 if end.code is None else 6
+        return 0
+
+    return session.guarded(work)
+
+
+def _run(context: typer.Context, work: Callable[[Session], int]) -> None:
+    session: Session = context.obj
+    raise typer.Exit(session.guarded(lambda: work(session)))
+
+
+@app.callback()
+def _global(
+    context: typer.Context,
+    config: Annotated[
+        Path, typer.Option(metavar="PATH", envvar="CONNECTOR_CORE_CONFIG", help="The configuration.")
+    ] = Path(DEFAULT_FILE),
+    debug: Annotated[bool, typer.Option("--debug", help="Log everything, show tracebacks (without secrets).")] = False,
+) -> None:
+    session: Session = context.obj
+    session.file, session.debug = config, debug
+
+
+@app.command()
+def check(context: typer.Context, names: Names = None, as_json: Json = False) -> None:
+    """Try the configuration, the plugins, the credentials and the destination. Changes nothing."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.check import check as command
+
+        return command(session, names or (), as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    names: Names = None,
+    full: Annotated[bool, typer.Option("--full", help="Read every stream again from its start date.")] = False,
+    select: Annotated[
+        list[str] | None, typer.Option(metavar="STREAM", help="Read only this stream (may be repeated).")
+    ] = None,
+    allow_deletes: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STREAM", help="Let this stream's full-table pass delete most of its rows, this once."),
+    ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Accept a changed start_date: read everything again.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run connectors once: read what is new, load it, report what was done."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.run import run as command
+        from connector_core.run_report import RunOptions
+
+        options = RunOptions(
+            full=full, select=tuple(select or ()), allow_deletes=tuple(allow_deletes or ()), confirm=confirm
+        )
+        return command(session, names or (), options, as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
+def status(context: typer.Context, as_json: Json = False) -> None:
+    """Show where every connector stands: last run, bookmarks, rows, rejects. Reads only the ledger."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.status import status as command
+
+        return command(session, as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
+def plugins(context: typer.Context, as_json: Json = False) -> None:
+    """List installed sources, destinations and extensions, and which distribution each comes from."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.plugins import plugins as command
+
+        return command(session, as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
+def describe(
+    context: typer.Context,
+    plugin: Annotated[str, typer.Argument(metavar="PLUGIN", help="Name of a plugin, for instance desk.")],
+    as_json: Json = False,
+) -> None:
+    """Show what a plugin is: features, settings, tables with keys, methods and nested columns."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.describe import describe as command
+
+        return command(session, plugin, as_json=as_json)
+
+    _run(context, work)
+
+
+@rejects.command("list")
+def rejects_list(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A connector (default: all).")] = None,
+    stream: Annotated[str | None, typer.Option(metavar="STREAM", help="Only this stream.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """List rejected records with reason, path and key. Reads only the ledger."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.rejects import list_rejects
+
+        return list_rejects(session, name, stream, limit, as_json=as_json)
+
+    _run(context, work)
+
+
+@rejects.command("replay")
+def rejects_replay(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A connector.")],
+    stream: Annotated[str | None, typer.Option(metavar="STREAM", help="Only this stream.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Try rejected records again under the present configuration."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.run import replay as command
+
+        return command(session, name, stream, as_json=as_json)
+
+    _run(context, work)
+
+
+def commands() -> dict[str, Any]:
+    """Every command with its function, groups as `group command`: what the documents have to mention."""
+    own = {_name(info): info.callback for info in app.registered_commands}
+    grouped = {f"rejects {_name(info)}": info.callback for info in rejects.registered_commands}
+    return {**own, **grouped}
+
+
+def _name(info: Any) -> str:
+    return str(info.name or info.callback.__name__)

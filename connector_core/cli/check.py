@@ -1,0 +1,136 @@
+"""`connector-core check`: everything that can be tried before a run, without changing anything."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from connector_core.cli.exit_codes import worst
+from connector_core.cli.output import as_json as plain
+from connector_core.cli.output import counted, print_json, print_line, print_table
+from connector_core.cli.session import Session
+from connector_core.clock import SystemClock
+from connector_core.config import Config, Connector
+from connector_core.config.problems import did_you_mean
+from connector_core.config.units import spoken
+from connector_core.errors import ConfigError, ConnectorError
+from connector_core.hooks import Hooks
+from connector_core.plugins import assemble
+from connector_core.streams import Catalog
+
+
+@dataclass(kw_only=True)
+class Checked:
+    """What was found out about one part of a connector: `ok`, and lines for people."""
+
+    part: str
+    ok: bool = True
+    found: list[str] = field(default_factory=list)
+    exit_code: int = 0
+
+
+def check(session: Session, names: Collection[str], *, as_json: bool) -> int:
+    """Check the named connectors, disabled ones too, else all enabled ones; gives the worst exit code of all."""
+    config = session.load(names or None)
+    codes = []
+    for connector in session.chosen(config, names):
+        parts = _parts(session, config, connector)
+        codes += [part.exit_code for part in parts]
+        if as_json:
+            print_json(
+                {
+                    "connector": connector.key,
+                    "namespace": connector.namespace,
+                    "ok": all(part.ok for part in parts),
+                    "parts": plain(parts, session.redact),
+                }
+            )
+            continue
+        version = f" {connector.version}" if connector.version else ""
+        into = f"{connector.destination}, schema {connector.namespace}"
+        print_line(f"{connector.key}: {connector.source}{version} into {into}")
+        rows = [("ok" if p.ok else "failed", p.part, "; ".join(session.clean(line) for line in p.found)) for p in parts]
+        print_table(["", "", ""], rows, indent=2)
+    return worst(codes)
+
+
+def _parts(session: Session, config: Config, connector: Connector) -> list[Checked]:
+    enabled = "" if connector.enabled else ", not enabled"
+    parts = [Checked(part="configuration", found=[f"{config.path}{enabled}"])]
+    parts.append(_tried(session, "plugins", lambda: _plugins(config, connector)))
+    if not parts[-1].ok:
+        return parts
+    hooks = assemble(connector, config)
+    return [
+        *parts,
+        _tried(session, "source", lambda: _source(session, hooks, config, connector)),
+        _tried(session, "destination", lambda: _destination(hooks, config, connector)),
+    ]
+
+
+def _plugins(config: Config, connector: Connector) -> list[str]:
+    assemble(connector, config)
+    plugins = [config.source(connector), config.destination(connector), *config.extensions(connector)]
+    return list(dict.fromkeys(f"{plugin.distribution} {plugin.version}" for plugin in plugins))
+
+
+def _tried(session: Session, part: str, work: Callable[[], list[str]]) -> Checked:
+    try:
+        return Checked(part=part, found=work())
+    except ConnectorError as error:
+        session.show_traceback(error)
+        return Checked(part=part, ok=False, found=[str(error)], exit_code=error.exit_code)
+
+
+def _source(session: Session, hooks: Hooks, config: Config, connector: Connector) -> list[str]:
+    """Sign in and list the streams, as a run does it: within the call budget, repeating what may pass."""
+    from connector_core.budget import Budget
+    from connector_core.fetch import Fetcher, RetryRules
+
+    clock, stop = SystemClock(), threading.Event()
+    settings = config.source_config(connector.key)
+
+    def waiting(stream: str, seconds: float, reason: str, detail: str) -> None:
+        session.say(f"{connector.key}: waits {spoken(seconds)} for the source ({reason.replace('_', ' ')})")
+
+    budget = Budget(
+        share=connector.rate_limit_share,
+        in_flight=1,
+        clock=clock,
+        stop=stop,
+        waiting=lambda seconds: waiting("", seconds, "rate_limit", ""),
+    )
+    rules = RetryRules(
+        attempts=connector.retry_attempts,
+        seconds=connector.retry_seconds,
+        pause=connector.retry_wait,
+        longest_wait=connector.longest_wait,
+    )
+    client = hooks.authenticate(settings)
+    fetcher = Fetcher(hooks, settings, client, budget=budget, rules=rules, clock=clock, stop=stop, waiting=waiting)
+    catalog = fetcher.discover()
+    _known_streams(connector, catalog)
+    names = ", ".join(stream.name for stream in catalog.streams)
+    return [f"{counted(len(catalog.streams), 'stream')} ({names}), {counted(catalog.requests, 'call')}"]
+
+
+def _known_streams(connector: Connector, catalog: Catalog) -> None:
+    names = [stream.name for stream in catalog.streams]
+    for name in connector.streams:
+        if name not in names:
+            raise ConfigError(
+                f"[connectors.{connector.key}.streams.{name}] names no stream of {connector.source}",
+                hint=did_you_mean(name, names),
+            )
+
+
+def _destination(hooks: Hooks, config: Config, connector: Connector) -> list[str]:
+    with hooks.connect(config.destination_config(connector.destination), connector.namespace) as target:
+        try:
+            return list(target.check()) or ["can be used"]
+        except ConnectorError:
+            raise
+        except Exception as error:
+            what = f"raised {type(error).__name__} in Target.check: {error}"
+            raise config.destination(connector).broken("connect", what) from error

@@ -1,0 +1,162 @@
+"""One invocation of the command line: its configuration, its secrets, and how its failures are told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from connector_core.errors import ConfigError, ConnectorError
+
+if TYPE_CHECKING:
+    from connector_core.config import Config, Connector
+    from connector_core.ledger import Ledger
+
+DEFAULT_FILE = "connectors.toml"
+FOLDER = ".connector-core"
+
+
+class Session:
+    """What all commands share. `redact` takes secrets out of a text; it knows them once the configuration is loaded."""
+
+    def __init__(self) -> None:
+        self.file = Path(DEFAULT_FILE)
+        self.debug = False
+        self._secrets: frozenset[str] = frozenset()
+        self._redactor: Callable[[str], str] | None = None
+
+    # --- configuration and ledger
+
+    def load(self, wanted: Collection[str] | None = None) -> Config:
+        """The checked configuration; its warnings go to standard error, its secrets are hidden from now on."""
+        from connector_core import config
+
+        loaded = config.load(self.file, wanted=wanted)
+        self._secrets, self._redactor = loaded.secrets(), None
+        self._set_up_logging()
+        for warning in loaded.warnings:
+            self.say(f"warning: {warning}")
+        return loaded
+
+    def chosen(self, config: Config, names: Collection[str]) -> list[Connector]:
+        """The connectors that a command was given by name, else all enabled ones. Raises `ConfigError` for none."""
+        if not names and not any(connector.enabled for connector in config.connectors.values()):
+            raise ConfigError(f"no connector in {self.file} is enabled", hint="set enabled = true in one of them")
+        return [c for key, c in config.connectors.items() if key in names or (not names and c.enabled)]
+
+    @contextlib.contextmanager
+    def ledger(self, config: Config) -> Iterator[Ledger]:
+        """The open ledger."""
+        from connector_core.clock import SystemClock
+        from connector_core.ledger import Ledger
+
+        with Ledger.open(config.ledger.url.reveal(), clock=SystemClock().now, redact=self.redact) as ledger:
+            yield ledger
+
+    def _set_up_logging(self) -> None:
+        import logging
+
+        from connector_core.redact import SecretFilter
+
+        handler: logging.Handler = logging.StreamHandler(sys.stderr) if self.debug else logging.NullHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.addFilter(SecretFilter(self.redact))
+        root = logging.getLogger()
+        root.handlers[:] = [handler]  # else Python's handler of last resort prints warnings unredacted
+        root.setLevel(logging.DEBUG if self.debug else logging.INFO)
+        for noisy in ("sqlalchemy", "asyncio"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    # --- telling
+
+    def redact(self, text: str) -> str:
+        """The text without secrets."""
+        if self._redactor is None:
+            from connector_core.redact import redactor
+
+            self._redactor = redactor(self._secrets) if self._secrets else str
+        return self._redactor(text)
+
+    def clean(self, text: str) -> str:
+        """The text without secrets, and as one line that a terminal shows and does not obey."""
+        from connector_core.redact import printable
+
+        return printable(self.redact(text))
+
+    def say(self, text: str) -> None:
+        """One line to standard error."""
+        print(self.clean(text), file=sys.stderr, flush=True)
+
+    def guarded(self, work: Callable[[], int]) -> int:
+        """Do the work of a command; whatever goes wrong becomes one clear line and the documented exit code."""
+        try:
+            code = work()
+            sys.stdout.flush()
+            return code
+        except KeyboardInterrupt:
+            self.say("stopped")
+            return 130
+        except Exception as error:
+            return self.failed(error)
+
+    def failed(self, error: Exception) -> int:
+        """Say what went wrong, where, and what to do; gives the exit code. Unexpected errors leave a crash file."""
+        from connector_core.config.problems import InvalidConfigError
+
+        if isinstance(error, ConnectorError):
+            for line in error.lines() if isinstance(error, InvalidConfigError) else [str(error)]:
+                self.say(f"error: {line}")
+            self.show_traceback(error)
+            return error.exit_code
+        where = self._write_crash(error)
+        told = f"; the details are in {where}" if where else ""
+        self.say(f"error: internal error: {type(error).__name__}: {error}{told}")
+        self.show_traceback(error)
+        return 6
+
+    def show_traceback(self, error: Exception) -> None:
+        """With `--debug`: the traceback, without secrets, to standard error."""
+        if self.debug:
+            for line in self._traceback(error).splitlines():
+                self.say(line)
+
+    def _traceback(self, error: Exception) -> str:
+        self._guess_secrets()
+        return self.redact("".join(traceback.format_exception(error)))
+
+    def _write_crash(self, error: Exception) -> Path | None:
+        """Write the redacted traceback to a file only its owner can read: beside the configuration, else temporary."""
+        text = f"connector-core {' '.join(sys.argv[1:2])}\n\n{self._traceback(error)}"
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        for folder in (self.file.parent / FOLDER, Path(tempfile.gettempdir()) / f"connector-core-{os.getpid()}"):
+            path = folder / f"crash-{stamp}-{os.getpid()}.txt"
+            with contextlib.suppress(OSError):
+                folder.mkdir(mode=0o700, exist_ok=True)
+                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+                with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+                    file.write(text)
+                return path
+        return None
+
+    def _guess_secrets(self) -> None:
+        """When the configuration could not be loaded: every variable that its text mentions may be a secret."""
+        if self._secrets:
+            return
+        from connector_core.config.placeholders import mentioned
+
+        with contextlib.suppress(OSError):
+            with self.file.open("rb") as file:
+                text = file.read(1 << 18).decode("utf-8", "replace")
+            self._secrets, self._redactor = frozenset(mentioned(text, os.environ)), None
+
+    def cleaned(self, value: Any) -> Any:
+        """A JSON-like value with every text in it redacted; instants and durations become ISO texts and seconds."""
+        from connector_core.cli.output import as_json
+
+        return as_json(value, self.redact)

@@ -1,0 +1,30 @@
+"""connectors.toml: what it says, checked as a whole before anything starts."""
+
+from connector_core.config.loading import Config, load
+from connector_core.config.models import (
+    Connector,
+    Destination,
+    LedgerSettings,
+    RejectLimit,
+    StreamSettings,
+    namespace_problem,
+    slug,
+)
+from connector_core.config.problems import InvalidConfigError, Problem
+from connector_core.config.secrets import Secret, revealed
+
+__all__ = [
+    "Config",
+    "Connector",
+    "Destination",
+    "InvalidConfigError",
+    "LedgerSettings",
+    "Problem",
+    "RejectLimit",
+    "Secret",
+    "StreamSettings",
+    "load",
+    "namespace_problem",
+    "revealed",
+    "slug",
+]

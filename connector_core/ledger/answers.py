@@ -1,0 +1,162 @@
+"""The shapes of what the ledger answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from connector_core.batch import Counts, SchemaChange
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run. `status` is running, succeeded, partial, failed, rejected, stopped or crashed; a crashed run has no exit
+    code.
+
+    A run that still counts as running but whose process of this machine is gone is shown as crashed.
+    """
+
+    run_id: str
+    connector: str
+    trigger: str
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+    exit_code: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step of a run: discovery, extraction or loading. `exit_status` is 0 when it succeeded, None while it runs or
+    when the run crashed in it.
+    """
+
+    name: str
+    stream: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    exit_status: int | None
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamStatus:
+    """Where a root stream stands: its newest bookmark (None: none yet), its own records of all times (without its
+    children's), rows written to its tables (with subtables and children), its newest commit. `older` tells by stream
+    how many rows carried an older shape when that was last counted.
+    """
+
+    stream: str
+    bookmark: Mapping[str, Any] | None
+    counts: Counts
+    rows: int
+    committed_at: datetime
+    older: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectorStatus:
+    """A connector at a glance. `rejects` counts the records kept in `_sdc_rejected` (repeats once, replayed ones
+    not). Rows are those written to users' tables: since midnight UTC, and in the last 30 times 24 hours.
+    """
+
+    connector: str
+    name: str
+    namespace: str
+    destination: str | None
+    last_run: Run | None
+    streams: tuple[StreamStatus, ...]
+    rejects: int
+    rows_today: int
+    rows_30_days: int
+    first_data_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageRow:
+    """Rows written to one table on one UTC day: inside the free window, and those that count."""
+
+    connector: str
+    table: str
+    day: date
+    free: int
+    counted: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableReport:
+    """What a run did to one table. `stream` is the root stream."""
+
+    table: str
+    stream: str
+    written: int
+    deleted: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamReport:
+    """What became of one stream's records in a run. `root` is the root stream whose `bookmark` this is (None: it did
+    not move).
+    """
+
+    stream: str
+    root: str
+    counts: Counts
+    bookmark: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """The loading report of one run."""
+
+    run: Run
+    steps: tuple[Step, ...]
+    tables: tuple[TableReport, ...]
+    streams: tuple[StreamReport, ...]
+    changes: tuple[SchemaChange, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectedRecord:
+    """The ledger's copy of a rejected record; its text is only in the destination. `seen` counts how often it was
+    rejected.
+
+    `first_at` and `last_at` are the first and the last time; code, reason and path those of the last.
+    """
+
+    connector: str
+    stream: str
+    table: str
+    code: str
+    reason: str
+    path: str
+    primary_key: str | None
+    record_hash: str
+    seen: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedLine:
+    """A log line as it was kept. `run_id` and `connector` are None for lines outside of runs."""
+
+    run_id: str | None
+    connector: str | None
+    at: datetime
+    component: str
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotNote:
+    """What became of a slot of the schedule: `state` run or skipped, and why."""
+
+    connector: str
+    at: datetime
+    state: str
+    reason: str

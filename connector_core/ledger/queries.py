@@ -1,0 +1,375 @@
+"""What the ledger answers. Everything is computed from runs, receipts and rejects; there are no counters that could
+drift.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, select
+
+from connector_core.batch import Counts, SchemaChange
+from connector_core.errors import ConfigError
+from connector_core.ledger import connectors as registry
+from connector_core.ledger.answers import (
+    ConnectorStatus,
+    LoggedLine,
+    RejectedRecord,
+    Run,
+    RunReport,
+    SlotNote,
+    Step,
+    StreamReport,
+    StreamStatus,
+    TableReport,
+    UsageRow,
+)
+from connector_core.ledger.database import Database
+from connector_core.ledger.processes import Process
+from connector_core.ledger.schema import (
+    COUNTS,
+    connectors,
+    lines,
+    receipt_counts,
+    receipt_tables,
+    receipts,
+    rejects,
+    runs,
+    slots,
+    steps,
+)
+
+
+class Queries:
+    """The reading half of `Ledger`."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def status(self) -> list[ConnectorStatus]:
+        """Every connector that was ever registered, by name of its key."""
+        now = self._clock()
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        with self._database.read() as connection:
+            known = connection.execute(select(connectors).order_by(connectors.c.connector)).all()
+            return [
+                ConnectorStatus(
+                    connector=row.connector,
+                    name=row.name,
+                    namespace=row.namespace,
+                    destination=row.destination,
+                    last_run=next(iter(_runs(connection, row.connector, 1)), None),
+                    streams=_streams(connection, row.connector),
+                    rejects=_count_rejects(connection, row.connector),
+                    rows_today=_rows_since(connection, row.connector, midnight),
+                    rows_30_days=_rows_since(connection, row.connector, now - timedelta(days=30)),
+                    first_data_at=registry.first_data_at(connection, row.connector),
+                )
+                for row in known
+            ]
+
+    def usage(
+        self, connector: str | None = None, *, since: datetime | None = None, until: datetime | None = None
+    ) -> list[UsageRow]:
+        """Rows written, by connector, table and UTC day of the commit, of commits in [`since`, `until`).
+
+        A commit is free as a whole when it was made in [t0, t0 + 168 h), t0 being `first_data_at` (design section 11).
+        """
+        with self._database.read() as connection:
+            named = select(receipts.c.connector).distinct().order_by(receipts.c.connector)
+            found = [connector] if connector is not None else connection.scalars(named).all()
+            return [row for name in found for row in _usage(connection, name, since, until)]
+
+    def report(self, run_id: str) -> RunReport:
+        """The loading report of a run; `ConfigError` when there is no such run.
+
+        Counts are those of the run's receipts. Records of a full-table pass stand in `staged` when they are staged, and
+        have their fates once the pass is activated. Records that were read and never committed are in no receipt.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(select(runs).where(runs.c.run_id == run_id)).one_or_none()
+            if row is None:
+                raise ConfigError(
+                    f"the ledger knows no run {run_id!r}",
+                    hint="`connector-core logs` lists the runs",
+                    code="unknown_run",
+                )
+            made = connection.execute(select(steps).where(steps.c.run_id == run_id).order_by(steps.c.id)).all()
+            return RunReport(
+                run=_run(row),
+                steps=tuple(
+                    Step(
+                        name=step.name,
+                        stream=step.stream,
+                        started_at=step.started_at,
+                        finished_at=step.finished_at,
+                        exit_status=step.exit_status,
+                        text=step.text,
+                    )
+                    for step in made
+                ),
+                tables=_tables_of(connection, run_id),
+                streams=_streams_of(connection, run_id),
+                changes=_changes_of(connection, run_id),
+            )
+
+    def rejects(self, connector: str, stream: str | None = None, *, limit: int | None = None) -> list[RejectedRecord]:
+        """Rejected records that were not replayed yet, each once, the last rejected first."""
+        with self._database.read() as connection:
+            return _rejects(connection, connector, stream, limit)
+
+    def logs(
+        self, run_id: str | None = None, *, connector: str | None = None, limit: int | None = None
+    ) -> list[LoggedLine]:
+        """Log lines of one run, of one connector or of all, oldest first; with `limit` the newest so many."""
+        asked = (
+            select(lines, runs.c.connector).outerjoin(runs, runs.c.run_id == lines.c.run_id).order_by(lines.c.id.desc())
+        )
+        if run_id is not None:
+            asked = asked.where(lines.c.run_id == run_id)
+        if connector is not None:
+            asked = asked.where(runs.c.connector == connector)
+        with self._database.read() as connection:
+            found = connection.execute(asked.limit(limit)).all()
+        return [
+            LoggedLine(
+                run_id=row.run_id,
+                connector=row.connector,
+                at=row.at,
+                component=row.component,
+                level=row.level,
+                text=row.text,
+            )
+            for row in reversed(found)
+        ]
+
+    def runs(self, connector: str | None = None, *, limit: int | None = None) -> list[Run]:
+        """Runs of one connector or all, newest first."""
+        with self._database.read() as connection:
+            return _runs(connection, connector, limit)
+
+    def slots(self, connector: str, *, limit: int | None = None) -> list[SlotNote]:
+        """What became of the slots of a connector's schedule, latest slot first."""
+        asked = select(slots).where(slots.c.connector == connector).order_by(slots.c.at.desc()).limit(limit)
+        with self._database.read() as connection:
+            return [
+                SlotNote(connector=row.connector, at=row.at, state=row.state, reason=row.reason)
+                for row in connection.execute(asked)
+            ]
+
+
+def _runs(connection: Connection, connector: str | None, limit: int | None) -> list[Run]:
+    asked = select(runs).order_by(runs.c.id.desc()).limit(limit)
+    if connector is not None:
+        asked = asked.where(runs.c.connector == connector)
+    return [_run(row) for row in connection.execute(asked)]
+
+
+def _run(row: Row[Any]) -> Run:
+    process = Process(host=row.host, machine=row.machine, pid=row.pid, started=row.process_started)
+    return Run(
+        run_id=row.run_id,
+        connector=row.connector,
+        trigger=row.trigger,
+        status="crashed" if row.status == "running" and process.gone() else row.status,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        exit_code=row.exit_code,
+        error=row.error,
+    )
+
+
+def _sums() -> list[Any]:
+    return [func.sum(receipt_counts.c[name]).label(name) for name in COUNTS]
+
+
+def _counts(row: Row[Any]) -> Counts:
+    return Counts(**{name: int(getattr(row, name) or 0) for name in COUNTS})
+
+
+def _streams(connection: Connection, connector: str) -> tuple[StreamStatus, ...]:
+    # a connector that has moved to another destination began anew there
+    newest = select(receipts.c.destination).where(receipts.c.connector == connector)
+    here = connection.scalar(newest.order_by(receipts.c.committed_at.desc(), receipts.c.id.desc()).limit(1))
+    mine = and_(receipts.c.connector == connector, receipts.c.destination == here)
+    own = _by_stream(
+        connection,
+        select(receipts.c.stream, *_sums())
+        .join(receipt_counts, receipt_counts.c.receipt == receipts.c.id)
+        .where(mine, receipt_counts.c.stream == receipts.c.stream),
+    )
+    rows = _by_stream(
+        connection,
+        select(receipts.c.stream, func.sum(receipt_tables.c.written).label("rows"))
+        .join(receipt_tables, receipt_tables.c.receipt == receipts.c.id)
+        .where(mine),
+    )
+    last = _by_stream(connection, select(receipts.c.stream, func.max(receipts.c.committed_at).label("at")).where(mine))
+    bookmarks = _newest(connection, mine, "bookmark", last)
+    older = _newest(connection, mine, "older", last)
+    return tuple(
+        StreamStatus(
+            stream=stream,
+            bookmark=bookmarks.get(stream),
+            counts=_counts(own[stream]) if stream in own else Counts(),
+            rows=int(rows[stream].rows or 0) if stream in rows else 0,
+            committed_at=last[stream].at,
+            older=older.get(stream, {}),
+        )
+        for stream in sorted(last)
+    )
+
+
+def _by_stream(connection: Connection, asked: Select[Any]) -> dict[str, Row[Any]]:
+    return {row.stream: row for row in connection.execute(asked.group_by(receipts.c.stream))}
+
+
+def _newest(
+    connection: Connection, where: ColumnElement[bool], column: str, streams: Iterable[str]
+) -> dict[str, Mapping[str, Any]]:
+    """The newest value of a JSON column for each of these root streams."""
+    value = receipts.c[column]
+    newest = select(value).where(where, value.is_not(None))
+    newest = newest.order_by(receipts.c.epoch.desc(), receipts.c.sequence.desc()).limit(1)
+    found = {stream: connection.scalar(newest.where(receipts.c.stream == stream)) for stream in streams}
+    return {stream: json.loads(text) for stream, text in found.items() if text is not None}
+
+
+def _rows_since(connection: Connection, connector: str, since: datetime) -> int:
+    written = (
+        select(func.sum(receipt_tables.c.written))
+        .join(receipts, receipts.c.id == receipt_tables.c.receipt)
+        .where(receipts.c.connector == connector, receipts.c.committed_at >= since)
+    )
+    return int(connection.scalar(written) or 0)
+
+
+def _usage(connection: Connection, connector: str, since: datetime | None, until: datetime | None) -> list[UsageRow]:
+    first = registry.first_data_at(connection, connector)
+    if first is None:
+        return []
+    free = and_(receipts.c.committed_at >= first, receipts.c.committed_at < first + registry.FREE_WINDOW)
+    written = receipt_tables.c.written
+    asked = (
+        select(
+            receipt_tables.c.table_name,
+            receipts.c.day,
+            func.sum(case((free, written), else_=0)).label("free"),
+            func.sum(case((free, 0), else_=written)).label("counted"),
+        )
+        .join(receipts, receipts.c.id == receipt_tables.c.receipt)
+        .where(receipts.c.connector == connector, written > 0)
+        .group_by(receipt_tables.c.table_name, receipts.c.day)
+        .order_by(receipts.c.day, receipt_tables.c.table_name)
+    )
+    if since is not None:
+        asked = asked.where(receipts.c.committed_at >= since)
+    if until is not None:
+        asked = asked.where(receipts.c.committed_at < until)
+    return [
+        UsageRow(
+            connector=connector,
+            table=row.table_name,
+            day=date.fromisoformat(row.day),
+            free=int(row.free),
+            counted=int(row.counted),
+        )
+        for row in connection.execute(asked)
+    ]
+
+
+def _tables_of(connection: Connection, run_id: str) -> tuple[TableReport, ...]:
+    asked = (
+        select(
+            receipts.c.stream,
+            receipt_tables.c.table_name,
+            func.sum(receipt_tables.c.written).label("written"),
+            func.sum(receipt_tables.c.deleted).label("deleted"),
+        )
+        .join(receipts, receipts.c.id == receipt_tables.c.receipt)
+        .where(receipts.c.run_id == run_id)
+        .group_by(receipts.c.stream, receipt_tables.c.table_name)
+        .order_by(receipts.c.stream, receipt_tables.c.table_name)
+    )
+    return tuple(
+        TableReport(table=row.table_name, stream=row.stream, written=int(row.written), deleted=int(row.deleted))
+        for row in connection.execute(asked)
+    )
+
+
+def _streams_of(connection: Connection, run_id: str) -> tuple[StreamReport, ...]:
+    mine = receipts.c.run_id == run_id
+    asked = (
+        select(receipts.c.stream.label("root"), receipt_counts.c.stream, *_sums())
+        .join(receipt_counts, receipt_counts.c.receipt == receipts.c.id)
+        .where(mine)
+        .group_by(receipts.c.stream, receipt_counts.c.stream)
+    )
+    found = sorted(connection.execute(asked), key=lambda row: (row.root, row.root != row.stream, row.stream))
+    bookmarks = _newest(connection, mine, "bookmark", {row.root for row in found})
+    return tuple(
+        StreamReport(stream=row.stream, root=row.root, counts=_counts(row), bookmark=bookmarks.get(row.root))
+        for row in found
+    )
+
+
+def _changes_of(connection: Connection, run_id: str) -> tuple[SchemaChange, ...]:
+    asked = (
+        select(receipts.c.changes)
+        .where(receipts.c.run_id == run_id, receipts.c.changes.is_not(None))
+        .order_by(receipts.c.epoch, receipts.c.sequence)
+    )
+    return tuple(SchemaChange(**change) for text in connection.scalars(asked) for change in json.loads(text))
+
+
+_IDENTITY = (rejects.c.stream, rejects.c.table_name, rejects.c.primary_key, rejects.c.record_hash)
+
+
+def _grouped(connector: str) -> Select[Any]:
+    return (
+        select(
+            func.max(rejects.c.id).label("last"),
+            func.count().label("seen"),
+            func.min(rejects.c.rejected_at).label("first_at"),
+            func.max(rejects.c.rejected_at).label("last_at"),
+        )
+        .where(rejects.c.connector == connector, rejects.c.settled_at.is_(None))
+        .group_by(*_IDENTITY)
+    )
+
+
+def _count_rejects(connection: Connection, connector: str) -> int:
+    return int(connection.scalar(select(func.count()).select_from(_grouped(connector).subquery())) or 0)
+
+
+def _rejects(connection: Connection, connector: str, stream: str | None, limit: int | None) -> list[RejectedRecord]:
+    grouped = _grouped(connector)
+    if stream is not None:
+        grouped = grouped.where(rejects.c.stream == stream)
+    kept = grouped.subquery()
+    asked = (
+        select(rejects, kept.c.seen, kept.c.first_at, kept.c.last_at)
+        .join(kept, kept.c.last == rejects.c.id)
+        .order_by(rejects.c.id.desc())
+        .limit(limit)
+    )
+    return [
+        RejectedRecord(
+            connector=connector,
+            stream=row.stream,
+            table=row.table_name,
+            code=row.code,
+            reason=row.reason,
+            path=row.path,
+            primary_key=row.primary_key,
+            record_hash=row.record_hash,
+            seen=row.seen,
+            first_at=row.first_at,
+            last_at=row.last_at,
+        )
+        for row in connection.execute(asked)
+    ]

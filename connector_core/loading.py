@@ -1,0 +1,154 @@
+"""Loading slices: one destination transaction each, recorded in the ledger, and told to whoever observes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from connector_core.batch import Batch, Claim, Receipt, Target
+from connector_core.clock import Clock
+from connector_core.config.models import RejectLimit
+from connector_core.errors import BusyError, DestinationError, RejectLimitError, RetryableError, UnknownCommitError
+from connector_core.events import BatchLoaded, RecordsRejected, SchemaChanged
+from connector_core.extraction import Bound
+from connector_core.hooks import Hooks
+from connector_core.seams import seam
+from connector_core.slices import Slice
+
+log = logging.getLogger("connector_core.loading")
+T = TypeVar("T")
+LOAD_ATTEMPTS = 5
+
+
+def when_free(act: Callable[[], T], *, wait: float, clock: Clock, stop: threading.Event) -> T:
+    """Do it; while another process holds the destination (`BusyError`), try again for `wait` seconds."""
+    deadline = clock.monotonic() + wait
+    while True:
+        try:
+            return act()
+        except BusyError:
+            if clock.monotonic() >= deadline or clock.wait(0.25, stop):
+                raise
+
+
+class Loader:
+    """Loads the slices of one run in their order; lives in one thread.
+
+    `tell(kind of event, **facts)` announces what was done.
+    `record(receipt, slice)` writes the receipt into the ledger. Totals of the run are kept for the reject limit only;
+    reports come from the receipts.
+    """
+
+    def __init__(
+        self,
+        hooks: Hooks,
+        target: Target,
+        *,
+        connector: str,
+        run_id: str,
+        claim: Claim,
+        bound: Bound,
+        clock: Clock,
+        stop: threading.Event,
+        lock_wait: float,
+        limit: RejectLimit | None,
+        record: Callable[[Receipt, Slice], None],
+        tell: Callable[..., None],
+    ) -> None:
+        self._hooks, self._target, self._connector, self._run_id = hooks, target, connector, run_id
+        self._epoch, self._sequence, self._number = claim.epoch, claim.sequence, 0
+        self._bound, self._clock, self._stop, self._lock_wait = bound, clock, stop, lock_wait
+        self._limit, self._record, self._tell = limit, record, tell
+        self._rejected = self._extracted = 0
+
+    def load(self, ready: Slice) -> Receipt:
+        """Load one slice: steps 4 to 6 of the way of a record.
+
+        Raises `RejectLimitError` before anything is written, `ActivationError`, `StaleWriterError`,
+        `DestinationError`, `BusyError`.
+        """
+        self._check_limit(ready)
+        self._number += 1
+        batch = Batch(
+            kind=ready.kind,
+            connector=self._connector,
+            run_id=self._run_id,
+            number=self._number,
+            epoch=self._epoch,
+            stream=ready.stream,
+            parts=ready.parts,
+            rejects=ready.rejects,
+            bookmark=None if ready.bookmark is None else ready.bookmark.as_json(),
+            horizon=self._bound.horizon,
+            activation=ready.activation,
+            settled=ready.settled,
+        )
+        receipt = self._commit(batch)
+        self._sequence = receipt.sequence
+        self._record(receipt, ready)
+        self._announce(receipt, ready)
+        return receipt
+
+    def _commit(self, batch: Batch) -> Receipt:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return self._free(partial(self._hooks.load, self._target, batch))
+            except UnknownCommitError as error:
+                log.warning("the answer to COMMIT was lost (%s): asking the destination", error.message)
+                if (found := self._find(batch)) is not None:
+                    return found
+                batch = replace(batch, epoch=self._epoch)
+            except RetryableError as error:
+                if attempt >= LOAD_ATTEMPTS:
+                    raise DestinationError(
+                        f"{error.message}; given up after {attempt} attempts", hint=error.hint, place=error.place
+                    ) from error
+                self._clock.wait(min(5.0, 0.1 * 2.0**attempt), self._stop)
+            if attempt >= LOAD_ATTEMPTS:
+                raise DestinationError(f"batch {batch.number} could not be committed in {attempt} attempts")
+
+    def _find(self, batch: Batch) -> Receipt | None:
+        """Claim again, which waits for the doubtful transaction, and look whether it was committed."""
+        claim = self._free(
+            partial(self._hooks.claim, self._target, self._connector, epoch=self._epoch, after=self._sequence)
+        )
+        self._epoch = claim.epoch
+        return next((r for r in claim.receipts if r.run_id == self._run_id and r.number == batch.number), None)
+
+    def _free(self, act: Callable[[], T]) -> T:
+        return when_free(act, wait=self._lock_wait, clock=self._clock, stop=self._stop)
+
+    def _check_limit(self, ready: Slice) -> None:
+        self._rejected += len(ready.rejects)
+        self._extracted += ready.extracted
+        if self._limit and self._limit.crossed(rejected=self._rejected, extracted=self._extracted):
+            for reject in ready.rejects[:10]:
+                log.error(
+                    "rejected: stream %s, key %s, %s at %s",
+                    reject.stream,
+                    reject.primary_key,
+                    reject.reason,
+                    reject.path,
+                )
+            raise RejectLimitError(
+                f"max_rejects was crossed: {self._rejected:,} of {self._extracted:,} records were rejected; "
+                "the batch was not loaded",
+                hint="the first ten are in the log; mend the source or raise max_rejects",
+            )
+
+    def _announce(self, receipt: Receipt, ready: Slice) -> None:
+        seam("observe.before")
+        self._tell(BatchLoaded, receipt=receipt)
+        for change in receipt.changes:
+            self._tell(SchemaChanged, stream=receipt.stream, change=change)
+        if ready.rejects:
+            codes = Counter(reject.code for reject in ready.rejects)
+            self._tell(RecordsRejected, stream=receipt.stream, codes=dict(codes), first=ready.rejects[0].reason)
+        seam("observe.after")

@@ -1,0 +1,95 @@
+"""`_sdc_rejected`: keep records that cannot be stored, read them again, take out those that were replayed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from connector_core.batch import Reject
+from connector_core.instants import from_datetime
+from connector_core.namespace import OWN_TABLES, REJECTED, instant
+from connector_core.sql import BulkColumn, Namespace, Same
+
+IDENTITY = ("stream", "table_name", "primary_key", "record_hash")
+
+
+def scratch(space: Namespace, name: str) -> str:
+    """A temporary table that `keep` or `settle` needs, made before the transaction; its quoted name."""
+    sql = space.sql
+    columns = [(column, sql.type_name(kind)) for column, kind in OWN_TABLES[REJECTED].items()]
+    return sql.temporary(name, columns)
+
+
+def keep(space: Namespace, rejects: Sequence[Reject], *, run_id: str, fresh: str) -> None:
+    """Keep these records; one that is kept already is counted in `seen`, with the reason of today. Belongs to the open
+    transaction."""
+    times = Counter(reject.identity for reject in rejects)
+    once = list({reject.identity: reject for reject in rejects}.values())
+    values: dict[str, Sequence[object] | Same] = {
+        "_sdc_rejected_at": [reject.rejected_at for reject in once],
+        "run_id": Same(run_id),
+        "stream": [reject.stream for reject in once],
+        "table_name": [reject.table for reject in once],
+        "error_code": [reject.code for reject in once],
+        "reason": [reject.reason for reject in once],
+        "path": [reject.path for reject in once],
+        "primary_key": [reject.primary_key for reject in once],
+        "record_hash": [reject.record_hash for reject in once],
+        "seen": [times[reject.identity] for reject in once],
+        "record": [reject.record for reject in once],
+    }
+    sql, kinds = space.sql, OWN_TABLES[REJECTED]
+    columns = [BulkColumn(name=name, kind=kinds[name], values=given) for name, given in values.items()]
+    sql.bulk(fresh, columns, len(once))
+    kept, seen, same = space.table(REJECTED), sql.quote("seen"), _same_reject(space)
+    reasons = ", ".join(f"{sql.quote(name)} = s.{sql.quote(name)}" for name in ("error_code", "reason", "path"))
+    sql.execute(
+        f"UPDATE {kept} SET {seen} = {sql.quote(REJECTED)}.{seen} + s.{seen}, {reasons} FROM {fresh} AS s WHERE {same}"
+    )
+    sql.execute(
+        f"INSERT INTO {kept} ({space.names(kinds)}) SELECT {space.names(kinds)} FROM {fresh} AS s "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {kept} WHERE {same})"
+    )
+
+
+def read(space: Namespace, stream: str | None, limit: int | None) -> tuple[Reject, ...]:
+    """Rejected records, newest first."""
+    sql = space.sql
+    names = ("stream", "table_name", "error_code", "reason", "path", "primary_key", "record_hash", "record")
+    only, values = ("", []) if stream is None else (f" WHERE {sql.quote('stream')} = {space.given('string')}", [stream])
+    most = "" if limit is None else f" LIMIT {int(limit)}"
+    found = sql.query(
+        f"SELECT {space.names(names)}, {sql.micros(sql.quote('_sdc_rejected_at'))} FROM {space.table(REJECTED)}{only} "
+        f"ORDER BY {sql.quote('_sdc_rejected_at')} DESC, {space.names(IDENTITY)}{most}",
+        values,
+    )
+    return tuple(
+        Reject(
+            stream=of,
+            table=table,
+            code=code,
+            reason=reason,
+            path=path,
+            primary_key=key,
+            record_hash=digest,
+            record=record,
+            rejected_at=from_datetime(instant(at) or datetime(1970, 1, 1, tzinfo=UTC)),
+        )
+        for of, table, code, reason, path, key, digest, record, at in found
+    )
+
+
+def settle(space: Namespace, rejects: Sequence[Reject], *, gone: str) -> None:
+    """Delete these records, which are among the batch's rows; `gone` is what `scratch` made. Belongs to the open
+    transaction."""
+    names = zip(IDENTITY, zip(*(reject.identity for reject in rejects), strict=True), strict=True)
+    columns = [BulkColumn(name=name, kind="string", values=given) for name, given in names]
+    space.sql.bulk(gone, columns, len(rejects))
+    same = _same_reject(space)
+    space.sql.execute(f"DELETE FROM {space.table(REJECTED)} WHERE EXISTS (SELECT 1 FROM {gone} AS s WHERE {same})")
+
+
+def _same_reject(space: Namespace) -> str:
+    quote = space.sql.quote
+    return " AND ".join(f"{quote(REJECTED)}.{quote(name)} IS NOT DISTINCT FROM s.{quote(name)}" for name in IDENTITY)

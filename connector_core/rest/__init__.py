@@ -1,0 +1,52 @@
+"""REST sources without code of their own: declare a `RestSource`, its streams, and how their lists go on."""
+
+from connector_core.rest.addresses import site
+from connector_core.rest.auth import (
+    Auth,
+    Basic,
+    Bearer,
+    ClientCredentials,
+    HeaderKey,
+    OAuth1,
+    QueryKey,
+)
+from connector_core.rest.paginators import (
+    Cursor,
+    Keyset,
+    LinkHeader,
+    NextLink,
+    Offset,
+    PageNumber,
+    Paginator,
+)
+from connector_core.rest.source import Client, RestSource
+from connector_core.rest.streams import RestStream, Since
+from connector_core.rest.transport import Answer, RateHeaders
+from connector_core.rest.walk import Walk
+from connector_core.rest.wire import Limits
+
+__all__ = [
+    "Answer",
+    "Auth",
+    "Basic",
+    "Bearer",
+    "Client",
+    "ClientCredentials",
+    "Cursor",
+    "HeaderKey",
+    "Keyset",
+    "Limits",
+    "LinkHeader",
+    "NextLink",
+    "OAuth1",
+    "Offset",
+    "PageNumber",
+    "Paginator",
+    "QueryKey",
+    "RateHeaders",
+    "RestSource",
+    "RestStream",
+    "Since",
+    "Walk",
+    "site",
+]

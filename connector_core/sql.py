@@ -1,0 +1,104 @@
+"""What the commit protocol asks of a database: the small `Sql` protocol, and names as they stand in statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from connector_core.tables import Kind, Traits
+
+
+@dataclass(frozen=True)
+class Same:
+    """One value for every row of a bulk column; a database may send it once."""
+
+    value: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class BulkColumn:
+    """A column of rows on their way into a table: `values` are canonical values of `kind`, one per row."""
+
+    name: str
+    kind: Kind
+    values: Sequence[Any] | Same
+
+
+class Sql(Protocol):
+    """An open connection, used by one thread.
+
+    Errors are `DestinationError` or one of its kinds, `RetryableError` where nothing was written and the same
+    transaction may succeed when repeated, `BusyError` where another process holds what is needed. Identifiers in a
+    text are always quoted by `quote`, values always parameters. A text is plain SQL that Postgres, Snowflake and DuckDB
+    read alike.
+    """
+
+    traits: Traits
+    placeholder: str
+    """What stands for a parameter: "?" or "%s"."""
+
+    def begin(self) -> None:
+        """Start a transaction. Where DDL commits implicitly (`traits.ddl_in_transaction` false) it is only executed
+        outside one."""
+
+    def commit(self) -> None:
+        """Raises `UnknownCommitError` when it cannot be told whether the commit happened."""
+
+    def rollback(self) -> None:
+        """Give the transaction up; never raises, also when none is open."""
+
+    def execute(self, text: str, parameters: Sequence[Any] = ()) -> int:
+        """Execute one statement; returns the number of rows it inserted, updated or deleted (0 for DDL)."""
+
+    def query(self, text: str, parameters: Sequence[Any] = ()) -> Sequence[tuple[Any, ...]]:
+        """Execute one SELECT of texts, integers and booleans; returns all its rows."""
+
+    def bulk(self, table: str, columns: Sequence[BulkColumn], count: int) -> None:
+        """Append `count` rows to `table` (quoted), exactly as they are. Belongs to the open transaction."""
+
+    def temporary(self, name: str, columns: Sequence[tuple[str, str]]) -> str:
+        """An empty temporary table with (column, type) pairs, made anew if it exists; returns its quoted name.
+
+        Seen by this connection only. Called outside transactions.
+        """
+
+    def columns(self, schema: str) -> Mapping[str, Mapping[str, str]]:
+        """Tables of `schema` with the types of their columns, spelt as `type_name` spells them; empty when there is no
+        such schema."""
+
+    def type_name(self, kind: Kind) -> str:
+        """The column type for a kind."""
+
+    def quote(self, identifier: str) -> str:
+        """The identifier as it stands in a text, whatever characters it has."""
+
+    def micros(self, expression: str) -> str:
+        """An integer expression: microseconds since 1970 (UTC) of an instant."""
+
+
+ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Namespace:
+    """A schema of an open database: quotes and joins the names of what is in it."""
+
+    sql: Sql
+    name: str
+
+    def table(self, name: str) -> str:
+        """The qualified, quoted name of a table."""
+        return f"{self.sql.quote(self.name)}.{self.sql.quote(name)}"
+
+    def names(self, columns: Iterable[str]) -> str:
+        """Quoted column names, separated by commas."""
+        return ", ".join(map(self.sql.quote, columns))
+
+    def given(self, kind: Kind) -> str:
+        """A parameter with a type of its own, so that no database has to guess one."""
+        return f"CAST({self.sql.placeholder} AS {self.sql.type_name(kind)})"
+
+    def same(self, identifier: str) -> str:
+        """What two identifiers share when the database takes them for one."""
+        return identifier if self.sql.traits.case_sensitive else identifier.translate(ASCII_LOWER)

@@ -1,0 +1,95 @@
+"""`SqlTarget`: a `batch.Target` over any database that speaks `Sql`, open only for the length of each call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from typing import Protocol
+
+from connector_core import rejected, staging, write
+from connector_core.batch import Batch, Claim, Receipt, Reject
+from connector_core.clock import SystemClock
+from connector_core.namespace import COMMITS, FENCE, REJECTED, claim, read_fence, receipts
+from connector_core.reset import reset
+from connector_core.sql import Namespace, Sql
+from connector_core.tables import Traits
+
+
+class Opener(Protocol):
+    """Opens a connection for one call. `write` False promises to change nothing; it gives None where there is no
+    database yet. `tidy` says that the call comes once a run: a good time for housekeeping. Raises `BusyError`,
+    `ConfigError`, `DestinationError`."""
+
+    def __call__(self, *, write: bool, tidy: bool = False) -> AbstractContextManager[Sql | None]: ...
+
+
+class SqlTarget:
+    """One namespace of an SQL database. `probe` is what `check` says of the database itself; `now` the wall clock."""
+
+    def __init__(
+        self,
+        open_sql: Opener,
+        *,
+        namespace: str,
+        traits: Traits,
+        probe: Callable[[], Sequence[str]] = tuple,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
+        self.namespace, self.traits = namespace, traits
+        self._open, self._probe, self._now = open_sql, probe, now or SystemClock().now
+
+    def claim(self, connector: str, *, epoch: int = 0, after: int = 0) -> Claim:
+        """See `Target.claim`."""
+        with self._writing(tidy=True) as sql:
+            answer = claim(self._space(sql), connector, epoch=epoch, after=after)
+            staging.sweep(self._space(sql), below=answer.epoch)
+            return answer
+
+    def load(self, batch: Batch) -> Receipt:
+        """What the hook `load` does."""
+        with self._writing() as sql:
+            return write.load(sql, self.namespace, batch, now=self._now)
+
+    def commits(self, after: int = 0) -> Sequence[Receipt]:
+        """See `Target.commits`."""
+        with self._open(write=False) as sql:
+            if sql is None or COMMITS not in sql.columns(self.namespace):
+                return ()
+            return receipts(self._space(sql), after)
+
+    def rejects(self, stream: str | None = None, *, limit: int | None = None) -> Sequence[Reject]:
+        """See `Target.rejects`."""
+        with self._open(write=False) as sql:
+            if sql is None or REJECTED not in sql.columns(self.namespace):
+                return ()
+            return rejected.read(self._space(sql), stream, limit)
+
+    def reset(self, stream: str, *, connector: str, epoch: int) -> None:
+        """See `Target.reset`."""
+        with self._writing() as sql:
+            reset(self._space(sql), stream, connector=connector, epoch=epoch, at=self._now())
+
+    def check(self) -> Sequence[str]:
+        """See `Target.check`."""
+        lines = [*self._probe()]
+        with self._open(write=False) as sql:
+            found = {} if sql is None else sql.columns(self.namespace)
+            if sql is not None and FENCE in found:
+                fence = read_fence(self._space(sql))
+                lines.append(f"schema {self.namespace} belongs to connector {fence.connector}")
+            elif found:
+                lines.append(f"schema {self.namespace} exists with {len(found)} tables of somebody else")
+            else:
+                lines.append(f"schema {self.namespace} does not exist yet; the first run makes it")
+        return lines
+
+    @contextmanager
+    def _writing(self, *, tidy: bool = False) -> Iterator[Sql]:
+        with self._open(write=True, tidy=tidy) as sql:
+            if sql is None:
+                raise TypeError("a connection for writing is due")
+            yield sql
+
+    def _space(self, sql: Sql) -> Namespace:
+        return Namespace(sql=sql, name=self.namespace)

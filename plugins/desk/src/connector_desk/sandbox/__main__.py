@@ -1,0 +1,103 @@
+"""``python -m connector_desk.sandbox``: prints one JSON line with address and credentials, then serves until SIGTERM or
+SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from .control import PREFIX
+from .server import Sandbox
+from .settings import CHOICES, DEMO, Settings
+
+
+def parser() -> argparse.ArgumentParser:
+    """One switch for each setting; their defaults are those of `Settings` (or of the demo site)."""
+    parse = argparse.ArgumentParser(
+        prog="python -m connector_desk.sandbox",
+        description="A Desk.com site on 127.0.0.1 with invented data. Prints one JSON line with url, key, secret, "
+        "token, token_secret and control (address of the test endpoints), then serves until SIGTERM or SIGINT.",
+    )
+    parse.add_argument(
+        "--demo", action="store_true", help="a pleasant site: 600 cases, 200 customers, a generous call budget"
+    )
+    parse.add_argument("--port", type=int, default=0, help="port to listen on (0: a free one)")
+    parse.add_argument(
+        "--until-eof",
+        action="store_true",
+        help="stop also when standard input ends: on a pipe it cannot outlive its starter",
+    )
+    for field in dataclasses.fields(Settings):
+        if field.name == "clock":
+            continue
+        default = {} if field.name == "max_per_page" else field.default
+        kind: dict[str, Any] = {"type": type(default)} if type(default) in (int, float) else {}
+        if isinstance(default, bool):
+            kind = {"action": argparse.BooleanOptionalAction}
+        elif field.name in CHOICES:
+            kind = {"choices": CHOICES[field.name]}
+        elif field.name == "auth":
+            kind = {"type": lambda text: tuple(part.strip().upper() for part in text.split(","))}
+        elif field.name == "max_per_page":
+            kind = {"type": _pairs}
+        shown = (
+            "" if default in (None, "", {}) else f" [{','.join(default) if isinstance(default, tuple) else default}]"
+        )
+        help_text = (field.metadata["help"] + shown).replace("%", "%%")
+        parse.add_argument(f"--{field.name.replace('_', '-')}", default=argparse.SUPPRESS, help=help_text, **kind)
+    return parse
+
+
+def _pairs(text: str) -> dict[str, int]:
+    return {name.strip(): int(count) for name, _, count in (part.partition("=") for part in text.split(","))}
+
+
+def _await_end_of_input(stop: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 65_536):  # past Python's buffer, whose lock must be free when the process ends
+        pass
+    stop.set()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until a signal. Returns 0, or 2 when the settings make no sense."""
+    given = vars(parser().parse_args(arguments))
+    demo, port, until_eof = given.pop("demo"), given.pop("port"), given.pop("until_eof")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        sandbox = Sandbox(dataclasses.replace(DEMO if demo else Settings(), **given), port=port)
+    except (ValueError, TypeError) as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        return 2
+    sandbox.start()
+    known = sandbox.credentials
+    line = {
+        "url": sandbox.url,
+        "key": known.key,
+        "secret": known.secret,
+        "token": known.token,
+        "token_secret": known.token_secret,
+    }
+    sys.stdout.buffer.write(orjson.dumps(line | {"control": f"{sandbox.url}{PREFIX}"}) + b"\n")
+    sys.stdout.flush()
+    if until_eof:
+        threading.Thread(target=_await_end_of_input, args=(stop,), daemon=True).start()
+    stop.wait()
+    sandbox.stop()
+    if sandbox.failures:
+        print(sandbox.failures[0], file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

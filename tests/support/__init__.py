@@ -1,0 +1,1 @@
+"""What several tests share: running the command for real, and reading what it left."""
