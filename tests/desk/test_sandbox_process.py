@@ -179,12 +179,14 @@ def test_control_changes_the_data_now_and_while_paging() -> None:
         ("script", {"op": "add_case", "when": {"pth": "x"}}),
         ("settings", {"cases": 5}),
         ("settings", {"nope": 5}),
-        ("nope", {}),
+        ("advance", {"seconds": "1"}),
+        ("advance", {"minutes": 1}),
+        ("faults", [{"action": {"name": "explode"}}]),
     ],
 )
 def test_control_refuses_what_makes_no_sense(control: str, name: str, body: Any) -> None:
     answer = requests.post(control + name, json=body, timeout=20)
-    assert answer.status_code == 400
+    assert answer.status_code == 400, answer.text
     assert answer.json()["error"]
 
 

@@ -10,17 +10,18 @@
 
 `FaultFront(upstream_url, plan)` forwards every request byte for byte and breaks the answers the plan names;
 `FaultFront(None, plan, respond=function)` answers by itself. `CanaryServer()` is a foreign origin that must stay
-without contacts. Plans may be JSON (`plan_from_json`). All of it needs the standard library only, listens on 127.0.0.1,
-and ends with its `with` block. A new way to fail is a subclass of `Action`. The situations and what must come of them
-are those of facts/fault_catalogue.md, groups A and H.
+without contacts. Plans may be JSON (`plan_from_json`, `plan_to_json`). All of it needs the standard library only,
+listens on 127.0.0.1, and ends with its `with` block. A new way to fail is a subclass of `Action`. The situations and
+what must come of them are those of facts/fault_catalogue.md, groups A and H.
 """
 
 from connector_core.testing.faults.action import Action, ClientGoneError, Exchange, Line
 from connector_core.testing.faults.bodies import Body, GzipBomb, Nested, Replace
-from connector_core.testing.faults.front import CanaryServer, FaultFront
+from connector_core.testing.faults.canary import CanaryServer
+from connector_core.testing.faults.front import FaultFront
 from connector_core.testing.faults.messages import Contact, Request, Response
 from connector_core.testing.faults.pages import Edit, Entries, NextLink, Raw, Total, Value
-from connector_core.testing.faults.plan import ACTIONS, Fault, Hit, plan_from_json
+from connector_core.testing.faults.plan import ACTIONS, Fault, Hit, plan_from_json, plan_to_json
 from connector_core.testing.faults.wire import (
     Call,
     DeadConnection,
@@ -74,4 +75,5 @@ __all__ = [
     "Total",
     "Value",
     "plan_from_json",
+    "plan_to_json",
 ]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import inspect
+import re
 import threading
 import time
 import types
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -27,6 +30,8 @@ from connector_core.testing.faults.messages import (
     read_response,
 )
 from connector_core.testing.faults.plan import Fault, Hit
+
+Answerer = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 
 UPSTREAM_LIMIT = 60.0  # seconds an upstream may take for one answer
 JOIN_LIMIT = 0.5  # seconds that closing waits for functions of the test which are still running
@@ -70,8 +75,12 @@ class FaultFront:
 
     Requests are forwarded byte for byte, each on a connection of its own, so that `Host` stays what the client sent: a
     signature made for `url` holds. Answers that no fault touches come back byte for byte. Without an upstream,
-    `respond(request)` answers, in a thread of its own; without both, what no fault answers is a 404. An upstream that
-    cannot be reached, or breaks off, is a 502.
+    `respond(request)` answers, in a thread of its own, or in the front's loop where it is a coroutine function; without
+    both, what no fault answers is a 404. An upstream that cannot be reached, or breaks off, is a 502.
+
+    `port` is where it listens (0: a free port). Requests in whose `METHOD path?query` the regex `spare` is found are
+    counted and hit by no fault. `keep` is how many of the latest requests, contacts and hits are remembered (None:
+    all).
 
     Use it as a context manager. Leaving it ends every connection at once, and then raises the first exception that a
     function of the plan, `respond` or an action has raised (`errors`), unless another exception is on its way.
@@ -83,7 +92,10 @@ class FaultFront:
         upstream_url: str | None,
         plan: Sequence[Fault] = (),
         *,
-        respond: Callable[[Request], Response] | None = None,
+        respond: Answerer | None = None,
+        port: int = 0,
+        spare: str | None = None,
+        keep: int | None = None,
     ) -> None:
         if upstream_url is not None and respond is not None:
             raise ValueError("either an upstream or respond, not both")
@@ -91,14 +103,16 @@ class FaultFront:
         self._respond = respond
         self._memories = [_Memory(fault) for fault in plan]
         self._waiting = _Waiting()
-        self._requests: list[Request] = []
-        self._contacts: list[Contact] = []
-        self._hits: list[Hit] = []
+        self._spare = None if spare is None else re.compile(spare)
+        self._requests: deque[Request] = deque(maxlen=keep)
+        self._contacts: deque[Contact] = deque(maxlen=keep)
+        self._hits: deque[Hit] = deque(maxlen=keep)
+        self._received = self._connected = 0
         self._errors: list[BaseException] = []
         self._calls: list[threading.Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._port = 0
+        self._wanted, self._port = port, 0
 
     # --- life
 
@@ -143,7 +157,7 @@ class FaultFront:
 
     async def _main(self, started: threading.Event) -> None:
         self._stop = asyncio.Event()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=HEAD_LIMIT, backlog=512)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self._wanted, limit=HEAD_LIMIT, backlog=512)
         self._port = server.sockets[0].getsockname()[1]
         self._loop = asyncio.get_running_loop()
         started.set()
@@ -194,6 +208,11 @@ class FaultFront:
         """What functions of the test, or actions, have raised; their requests met a reset."""
         return list(self._errors)
 
+    @property
+    def plan(self) -> list[Fault]:
+        """The faults that are waiting for their requests, or had them."""
+        return [memory.fault for memory in self._memories]
+
     def replan(self, plan: Sequence[Fault]) -> None:
         """Replaces the plan, counting from the start; `[]` heals all. Requests on their way keep their faults."""
         self._memories = [_Memory(fault) for fault in plan]
@@ -218,7 +237,8 @@ class FaultFront:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = (writer.get_extra_info("peername") or ("", 0))[:2]
-        contact = Contact(number=len(self._contacts) + 1, time=_now(), at=time.monotonic(), peer=(host, port))
+        self._connected += 1
+        contact = Contact(number=self._connected, time=_now(), at=time.monotonic(), peer=(host, port))
         self._contacts.append(contact)
         line = Line(reader, writer)
         try:
@@ -276,8 +296,9 @@ class FaultFront:
         if any(name.lower() == "expect" and value.lower() == "100-continue" for name, value in headers):
             await line.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         body, raw = await read_body(reader, headers, until_close=False)
+        self._received += 1
         return Request(
-            number=len(self._requests) + 1,
+            number=self._received,
             connection=connection,
             time=_now(),
             at=time.monotonic(),
@@ -290,7 +311,9 @@ class FaultFront:
 
     def _meet(self, request: Request) -> list[tuple[_Memory, bool]]:
         """The faults that this request matches, each with whether it is hit."""
-        met = []
+        met: list[tuple[_Memory, bool]] = []
+        if self._spare is not None and self._spare.search(request.line):
+            return met
         for memory in self._memories:
             if memory.fault.matches(request):
                 memory.matched += 1
@@ -335,6 +358,8 @@ class FaultFront:
         if self._upstream is None:
             if self._respond is None:
                 return Response.of_json({"message": "Nobody answers this."}, status=404), b"", True
+            if inspect.iscoroutinefunction(self._respond):
+                return await self._respond(request), b"", True
             return await self._call(self._respond, request), b"", True
         writer = None
         try:
@@ -378,18 +403,6 @@ class FaultFront:
         self._calls = [*(other for other in self._calls if other.is_alive()), thread]
         thread.start()
         return await future
-
-
-class CanaryServer(FaultFront):
-    """A foreign origin that nobody must ever talk to: it records `contacts` and `requests`, and answers all with 200.
-
-    For H1 and H2 of facts/fault_catalogue.md: point a next link or a redirect at its `url` and assert `contacts == []`.
-    `document` is what it serves as JSON, by default an empty last page.
-    """
-
-    def __init__(self, document: Any = None) -> None:
-        page = {"_embedded": {"entries": []}, "_links": {"next": None}} if document is None else document
-        super().__init__(None, respond=lambda request: Response.of_json(page))
 
 
 def _address(url: str) -> tuple[str, int]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 HEAD_LIMIT = 1 << 20  # bytes of a head or of one chunk-size line; longer ones are refused
+CHUNK = 4096  # bytes of a chunk where nobody asks for another size
 
 Pairs = tuple[tuple[str, str], ...]
 BodyFraming = Literal["length", "chunked", "close"]
@@ -58,12 +59,16 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """An answer before it is framed: `headers` lack length and transfer encoding, which come with the framing."""
+    """An answer before it is framed: `headers` lack length and transfer encoding, which come with the framing.
+
+    `framing` is how the body is announced where no action says otherwise.
+    """
 
     status: int = 200
     headers: Pairs = (("Content-Type", "application/json; charset=utf-8"),)
     body: bytes = b""
     reason: str = ""  # "" stands for the usual phrase of the status
+    framing: Literal["length", "chunked"] = "length"
 
     @classmethod
     def of_json(cls, document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -237,8 +242,13 @@ def head(
 
 
 def encode(response: Response, method: str) -> bytes:
-    """A whole answer to `method`, plainly framed by its length."""
-    return head(response) + (b"" if bodiless(response.status, method) else response.body)
+    """A whole answer to `method`, framed as it says."""
+    begin = head(response, response.framing)
+    if bodiless(response.status, method):
+        return begin
+    if response.framing == "length":
+        return begin + response.body
+    return begin + chunked(response.body, CHUNK) + b"0\r\n\r\n"
 
 
 def chunked(body: bytes, size: int = 0, *, extension: str = "") -> bytes:

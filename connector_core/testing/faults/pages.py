@@ -210,12 +210,14 @@ class Entries(_Page):
     """Changes the list of entries at `at`.
 
     `drop` and `duplicate` take `count` entries from position `index` on; duplicates follow their originals (A26, A31) ·
+    `shift`: the page begins with the last `count` entries of the previous answer that matched, and its own last `count`
+    are lost, as when rows slide over the boundary and back while somebody pages (A28) ·
     `reverse`, `shuffle` by `seed` (A27) · `null` and `not_object` insert `count` nulls, or numbers, texts, booleans and
     arrays, at `index`, and lose no entry (A32) · `missing`: the page has no entries and no `_embedded`, which is the
     path's first step · `empty`: no entries and whatever next link there is (A33).
     """
 
-    how: Literal["drop", "duplicate", "reverse", "shuffle", "null", "not_object", "missing", "empty"]
+    how: Literal["drop", "duplicate", "shift", "reverse", "shuffle", "null", "not_object", "missing", "empty"]
     index: int = 0
     count: int = 1
     seed: int = 0
@@ -231,6 +233,12 @@ class Entries(_Page):
                 del entries[chosen]
             case "duplicate":
                 entries[chosen] = [entry for entry in entries[chosen] for _ in range(2)]
+            case "shift":
+                before: list[Any] = []
+                if exchange.previous is not None and exchange.previous.status == 200:
+                    before = get(json.loads(exchange.previous.decoded().body, parse_int=_integer), self.at)
+                keep = max(len(entries) - self.count, 0)
+                entries[:] = [*before[len(before) - min(self.count, len(before)) :], *entries[:keep]]
             case "reverse":
                 entries.reverse()
             case "shuffle":

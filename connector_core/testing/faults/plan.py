@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any
 
 from connector_core.testing.faults import bodies, pages, wire
@@ -106,6 +106,38 @@ def plan_from_json(plan: str | bytes | list[Any]) -> list[Fault]:
         except (ValueError, re.error) as error:
             raise ValueError(f"plan[{number}]: {error}") from error
     return faults
+
+
+def plan_to_json(plan: Sequence[Fault]) -> list[dict[str, Any]]:
+    """The plan as `plan_from_json` takes it. What has no form in JSON (functions, `Raw`) is told as text."""
+    names = {kind: name for name, kind in ACTIONS.items()}
+    return [
+        {
+            "match": _plain(fault.match),
+            "nth": fault.nth,
+            "times": fault.times,
+            "action": [
+                {
+                    "name": names.get(type(action), type(action).__name__),
+                    **{field.name: _plain(getattr(action, field.name)) for field in _fields(action)},
+                }
+                for action in fault.actions
+            ],
+        }
+        for fault in plan
+    ]
+
+
+def _fields(action: Any) -> tuple[Any, ...]:
+    return fields(action) if is_dataclass(action) else ()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 def _action(given: Any) -> Action:

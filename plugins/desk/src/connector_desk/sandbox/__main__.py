@@ -10,9 +10,12 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
+
+from connector_core.testing.faults import Fault, plan_from_json
 
 from .control import PREFIX
 from .server import Sandbox
@@ -28,6 +31,12 @@ def parser() -> argparse.ArgumentParser:
     )
     parse.add_argument(
         "--demo", action="store_true", help="a pleasant site: 600 cases, 200 customers, a generous call budget"
+    )
+    parse.add_argument(
+        "--faults",
+        metavar="FILE",
+        help="break answers by this plan, a JSON list of faults as docs/sandbox.md explains; `POST /_sandbox/faults` "
+        "changes it while the sandbox serves",
     )
     parse.add_argument("--port", type=int, default=0, help="port to listen on (0: a free one)")
     parse.add_argument(
@@ -60,6 +69,16 @@ def _pairs(text: str) -> dict[str, int]:
     return {name.strip(): int(count) for name, _, count in (part.partition("=") for part in text.split(","))}
 
 
+def _faults(path: str) -> list[Fault]:
+    """The plan in a file. ValueError that names the file and the place in it."""
+    try:
+        return plan_from_json(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"--faults {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"--faults {path}: {error}") from error
+
+
 def _await_end_of_input(stop: threading.Event) -> None:
     while os.read(sys.stdin.fileno(), 65_536):  # past Python's buffer, whose lock must be free when the process ends
         pass
@@ -67,18 +86,20 @@ def _await_end_of_input(stop: threading.Event) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until a signal. Returns 0, or 2 when the settings make no sense."""
+    """Serve until a signal. Returns 0; 1 when the sandbox, a script or a fault failed while serving; 2 when settings or
+    plan make no sense or the port is taken."""
     given = vars(parser().parse_args(arguments))
-    demo, port, until_eof = given.pop("demo"), given.pop("port"), given.pop("until_eof")
+    demo, port, until_eof, plan = (given.pop(name) for name in ("demo", "port", "until_eof", "faults"))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        sandbox = Sandbox(dataclasses.replace(DEMO if demo else Settings(), **given), port=port)
-    except (ValueError, TypeError) as error:
+        faults = _faults(plan) if plan else []
+        sandbox = Sandbox(dataclasses.replace(DEMO if demo else Settings(), **given), port=port, faults=faults)
+        sandbox.start()
+    except (ValueError, TypeError, OSError, OverflowError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 2
-    sandbox.start()
     known = sandbox.credentials
     line = {
         "url": sandbox.url,
@@ -93,8 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threading.Thread(target=_await_end_of_input, args=(stop,), daemon=True).start()
     stop.wait()
     sandbox.stop()
-    if sandbox.failures:
-        print(sandbox.failures[0], file=sys.stderr)
+    if failed := sandbox.failed():
+        print(failed[0], file=sys.stderr)
         return 1
     return 0
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import hashlib
+import math
 import threading
 import traceback
 from collections.abc import Mapping
@@ -87,6 +88,13 @@ class Desk:
         with self._lock:
             self.settings = dataclasses.replace(self.settings, **changes)
             return self.settings
+
+    def advance(self, seconds: float) -> None:
+        """Move the site's clock, back with a negative number; the offset stays among the switches."""
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+            raise ValueError(f"seconds must be a number, not {seconds!r}")
+        with self._lock:
+            self.settings = dataclasses.replace(self.settings, clock_offset=self.settings.clock_offset + seconds)
 
     def script(
         self,

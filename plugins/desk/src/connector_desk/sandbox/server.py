@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
-import time
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Sequence
 from typing import Any, Self
 
-import uvicorn
+from connector_core.testing.faults import Fault, FaultFront, Request, Response
 
 from . import control
 from .desk import Desk, Incoming, Reply
 from .settings import Settings
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 class Sandbox(Desk):
@@ -26,14 +19,16 @@ class Sandbox(Desk):
     ends.
 
     ``desk.credentials``, ``desk.store`` (change the data), ``desk.ledger`` (what was served), ``desk.script`` (while
-    paging), ``desk.configure`` (switches), ``desk.dump`` and ``desk.expected`` (the truth). Leaving the block raises
-    RuntimeError when a script or the sandbox itself failed while serving."""
+    paging), ``desk.configure`` (switches), ``desk.break_answers`` (faults), ``desk.advance`` (the clock), ``desk.dump``
+    and ``desk.expected`` (the truth). ``faults`` are those it starts with. Leaving the block raises RuntimeError when a
+    script, a fault or the sandbox itself failed while serving."""
 
-    def __init__(self, settings: Settings | None = None, *, port: int = 0) -> None:
+    def __init__(self, settings: Settings | None = None, *, port: int = 0, faults: Sequence[Fault] = ()) -> None:
         super().__init__(settings or Settings())
-        self._port = port
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
+        # The faults spare the control: a test must always be able to heal what it broke.
+        self.front = FaultFront(
+            None, faults, respond=self._respond, port=port, spare=f"^[A-Z]+ {control.PREFIX}", keep=HITS_KEPT
+        )
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -42,95 +37,60 @@ class Sandbox(Desk):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.stop()
-        if self.failures and kind is None:
-            raise RuntimeError(f"the sandbox failed while serving:\n{self.failures[0]}")
+        if kind is None and (failed := self.failed()):
+            raise RuntimeError(f"the sandbox failed while serving:\n{failed[0]}")
 
     def start(self) -> None:
         """Listen and serve on a new thread; returns when requests are answered. OSError when the port is taken."""
-        # The protocol is named because asyncio sets TCP_NODELAY only then; without it an answer takes 40 ms.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", self._port))
-        except OSError:
-            listener.close()
-            raise
-        listener.listen(512)
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(
-            self._app,
-            interface="asgi3",
-            proxy_headers=False,
-            loop="asyncio",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=120,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([listener],), name="desk-sandbox", daemon=True)
-        self._thread.start()
-        while not self._server.started and self._thread.is_alive():
-            time.sleep(0.002)
+        self.front.__enter__()
+        self.url = self.front.url
 
     def stop(self) -> None:
         """Stop serving; requests under way are dropped."""
-        if self._server is None or self._thread is None:
-            return
-        self._server.should_exit = self._server.force_exit = True
-        self._thread.join()
-        self._server = self._thread = None
+        self.front.close()
 
-    async def _app(self, scope: Message, receive: Receive, send: Send) -> None:
-        try:
-            incoming = Incoming(
-                method=scope["method"],
-                path=scope["raw_path"].decode("latin-1"),
-                query=scope["query_string"].decode("latin-1"),
-                headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
-                body=b"" if scope["method"] == "GET" else await _body(receive),
-            )
-            if incoming.path.startswith(control.PREFIX):
-                await _send(control.respond(self, incoming), send)
-            else:
-                await self._serve(incoming, send)
-        except Exception:
-            self.failures.append(traceback.format_exc())
-            raise
+    def failed(self) -> list[str]:
+        """What went wrong in the sandbox itself, in scripts and in faults that did not fit an answer."""
+        return [*self.failures, *(f"{type(error).__name__}: {error}" for error in self.front.errors)]
 
-    async def _serve(self, incoming: Incoming, send: Send) -> None:
+    def break_answers(self, plan: Sequence[Fault]) -> None:
+        """From now on answers are broken by this plan, counted from its start; ``[]`` heals all."""
+        self.front.replan(plan)
+
+    async def _respond(self, request: Request) -> Response:
+        path, _, query = request.target.partition("?")
+        incoming = Incoming(
+            method=request.method,
+            path=path,
+            query=query,
+            headers={name.lower(): value for name, value in request.headers},
+            body=request.body,
+        )
+        if path.startswith(control.PREFIX):
+            return _response(self._controlled(incoming))
         served = self.ledger.begin(incoming.method, incoming.path, incoming.query)
         try:
             reply = self.answer(incoming, served)
             if reply.delay:
                 await asyncio.sleep(reply.delay)
-            await _send(reply, send)
+            return _response(reply)
         finally:
             self.ledger.end(served)
 
-
-async def _body(receive: Receive) -> bytes:
-    parts = []
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(parts)
+    def _controlled(self, incoming: Incoming) -> Reply:
+        try:
+            return control.respond(self, incoming)
+        except Exception as error:
+            self.failures.append(traceback.format_exc())
+            return control.reply(500, {"error": f"{type(error).__name__}: {error}"})
 
 
-async def _send(reply: Reply, send: Send) -> None:
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
-    if reply.chunked and reply.status != 304:
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        for start in range(0, len(reply.body), 4096):
-            await send({"type": "http.response.body", "body": reply.body[start : start + 4096], "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-        return
-    if not any(name == b"content-length" for name, _ in headers):
-        headers.append((b"content-length", str(len(reply.body)).encode()))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+HITS_KEPT = 1000
+"""How many of the latest requests and hits of faults the front remembers; the ledger has all requests."""
+
+
+def _response(reply: Reply) -> Response:
+    headers: tuple[tuple[str, Any], ...] = tuple(reply.headers.items())
+    return Response(
+        status=reply.status, headers=headers, body=reply.body, framing="chunked" if reply.chunked else "length"
+    )
