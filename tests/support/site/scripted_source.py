@@ -1,11 +1,12 @@
 """A source plugin for tests: serves the streams and records of a JSON file, page by page, as a third party's plugin
 would.
 
-The file: {"streams": [Stream fields..., `when` as a property of the parent], "records": {stream: [...]}, "page_size": 3, "served_at": ISO or null,
-"faults": {stream: {"page number from 1": "retry" | "fail" | "auth" | "missing" | "crash" | "none"}}, "delay": seconds
-per page, "delays": {stream: {parent's id: seconds}}, "totals": {stream: n}}. Records of a child stream carry their
-parent's key in the property "_parent"; a fault of a child may be for one parent, "<id>:<page number>". A record may be
-any JSON value. The file is read anew for each page, so a test may change it while a run goes on.
+The file: {"streams": [Stream fields..., `when` as a property of the parent], "records": {stream: [...]}, "page_size":
+3, "served_at": ISO or null, "faults": {stream: {"page number from 1": "retry" | "fail" | "auth" | "missing" | "crash"
+| "none"}}, "delay": seconds per page, "delays": {stream: {parent's id: seconds}}, "totals": {stream: n}}. Records of a
+child stream carry their parent's key in the property "_parent"; a fault of a child may be for one parent, "<id>:<page
+number>". A record may be any JSON value. The file is read anew for each page, so a test may change it while a run goes
+on.
 
 "signals": {"2": 15} sends this process signal 15 after its second commit, {"exit": 9} when the interpreter ends.
 """
