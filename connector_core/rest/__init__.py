@@ -19,6 +19,7 @@ from connector_core.rest.paginators import (
     PageNumber,
     Paginator,
 )
+from connector_core.rest.schemas import fields
 from connector_core.rest.source import Client, RestSource
 from connector_core.rest.streams import RestStream, Since
 from connector_core.rest.transport import Answer, RateHeaders
@@ -48,5 +49,6 @@ __all__ = [
     "RestStream",
     "Since",
     "Walk",
+    "fields",
     "site",
 ]

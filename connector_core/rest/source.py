@@ -12,8 +12,9 @@ from urllib.parse import quote
 from connector_core.errors import NotFoundError, Place, RetryableError, SourceError
 from connector_core.hookspecs import hookimpl
 from connector_core.rest.addresses import site
-from connector_core.rest.auth import Auth
+from connector_core.rest.auth import Auth, ClientCredentials
 from connector_core.rest.paginators import Ask, Got
+from connector_core.rest.schemas import settings
 from connector_core.rest.streams import RestStream, fill
 from connector_core.rest.transport import Answer, RateReader, Transport
 from connector_core.rest.wire import Limits
@@ -153,7 +154,9 @@ class RestSource:
     `base_url` is a template over the configuration ("{site_url}/api/v2") or a function of it; https, or http on
     loopback. `auth` names the settings with the credentials. `streams` may come in any order. `rate_limit` reads the
     call budget from headers (`RateHeaders`, or a function). `headers` go with every request; a function of the
-    configuration may give them. `limits` bound a request in time and size. Escape hatches: `refine(client, config,
+    configuration may give them. `limits` bound a request in time and size. `config_schema` left out asks for the
+    settings that `base_url`, `auth` and the streams' templates name, all of them needed, and for nothing else; a source
+    whose functions read other settings declares them. Escape hatches: `refine(client, config,
     streams)` may give other streams after asking the source (types of custom fields); `memory()` makes an object that
     lives as `client.memory` for one run; a stream's `fetch` replaces its whole extraction. The rest is what
     `connector_core.streams.Description` says. Raises ValueError for streams that do not fit together.
@@ -166,7 +169,7 @@ class RestSource:
     title: str = ""
     summary: str = ""
     versions: tuple[str, ...] = ()
-    config_schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
+    config_schema: Mapping[str, Any] = field(default_factory=dict)
     snapshot: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
     frequency: int | None = None
@@ -182,6 +185,8 @@ class RestSource:
         if self.auth is not None and not isinstance(self.auth, Auth):
             raise TypeError(f"source {self.name!r}: {self.auth!r} is no way to authenticate")
         _ordered(self.streams)
+        if not self.config_schema:
+            object.__setattr__(self, "config_schema", _settings(self))
 
     @hookimpl
     def describe(self) -> Description:
@@ -238,6 +243,12 @@ class RestSource:
         if declared.fetch is not None:
             return declared.fetch(client, config, stream, window, parent, page)
         return client.list(declared, window, parent, page)
+
+
+def _settings(source: RestSource) -> dict[str, Any]:
+    templates = [text for stream in source.streams for text in (stream.path, *stream.params.values())]
+    token_url = source.auth.token_url if isinstance(source.auth, ClientCredentials) else ""
+    return settings([source.base_url, token_url, *templates], source.auth.settings if source.auth else ())
 
 
 def _engine(streams: Sequence[RestStream]) -> tuple[Stream, ...]:

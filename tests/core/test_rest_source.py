@@ -34,10 +34,11 @@ from connector_core.rest import (
     RestStream,
     Since,
     Walk,
+    fields,
 )
 from connector_core.streams import Page, RateLimit, Stream, Window
 from connector_core.testing.faults import Fault, FaultFront, Request, Response, Status
-from tests.support.shop_api import RATE, SCHEMA, Api, ids, reader, shop, things
+from tests.support.shop_api import CONFIG_SCHEMA, RATE, SCHEMA, Api, ids, reader, shop, things
 
 ALL = [1, 2, 3, 4, 5, 6, 7]
 
@@ -510,6 +511,42 @@ def test_the_escape_hatches() -> None:
         assert (first.next, second.next, client.memory) == ("again", None, ["made_up", "made_up"])
         assert ids(list(source.extract(client, config, found, Window(), None, None).records)) == [1, 2, 3]
         assert front.requests[0].header("User-Agent") == "shop/3"
+
+
+def test_the_settings_follow_from_the_declaration() -> None:
+    streams = (
+        things(path="/teams/{config.team}/things", params={"view": "{config.view}"}),
+        things(name="parts", parent="things", path="/things/{parent.id}/parts"),
+    )
+    source = RestSource(name="shop", base_url="{url}/api", auth=Basic(), streams=streams)
+    text, secret = {"type": "string"}, {"type": "string", "writeOnly": True}
+    assert source.describe().config_schema == {
+        "type": "object",
+        "properties": {"url": text, "team": text, "view": text, "user": secret, "password": secret},
+        "required": ["url", "team", "view", "user", "password"],
+        "additionalProperties": False,
+    }
+    token = ClientCredentials(token_url="{login}/token")
+    told = RestSource(name="shop", base_url="https://acme.example.test", auth=token, streams=streams[:0])
+    assert told.describe().config_schema["required"] == ["login", "client_id", "client_secret"]
+    assert shop().describe().config_schema == CONFIG_SCHEMA
+
+
+def test_fields_are_a_schema_in_short() -> None:
+    inner = fields(city="string")
+    assert fields(id="integer", price="number", paid="boolean", at="date-time", day="date", address=inner) == {
+        "type": "object",
+        "properties": {
+            "id": {"type": "integer"},
+            "price": {"type": "number"},
+            "paid": {"type": "boolean"},
+            "at": {"type": "string", "format": "date-time"},
+            "day": {"type": "string", "format": "date"},
+            "address": {"type": "object", "properties": {"city": {"type": "string"}}},
+        },
+    }
+    with pytest.raises(ValueError, match="property 'id': 'int' is no type; there are string, integer"):
+        fields(id="int")
 
 
 def test_children_come_right_after_their_parents() -> None:
