@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,26 +158,42 @@ def test_a_reset_of_an_overtaken_run_is_refused(house: Warehouse) -> None:
     assert house.content() == before
 
 
-def test_threads_of_one_process_shut_each_other_out(house: Warehouse) -> None:
-    """They share DuckDB's lock on the file, and must still not work in each other's transactions."""
-    epochs: list[int] = []
-    others: list[BaseException] = []
+def test_threads_of_one_process_shut_each_other_out(house: Warehouse, tmp_path: Path) -> None:
+    """They share DuckDB's lock on the file, and must still not work in each other's transactions; ten times, as it is
+    a matter of chance where they meet. Each makes a file of its own as well: the umask is the process's."""
     house.claim()
-    together = threading.Barrier(4)
+    before = os.umask(0o022)
+    try:
+        for turn in range(10):
+            made: list[int] = []
+            others: list[BaseException] = []
+            run_together(4, partial(claim_both, house.path, tmp_path / f"new-{turn}", made, others))
+            assert len(made) + len(others) == 4
+            assert len(made) == len(set(made)) >= 1
+            assert {type(error) for error in others} <= {BusyError}, others
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
 
-    def claim() -> None:
-        together.wait()
-        with warehouse(house.path) as mine:
-            try:
-                epochs.append(mine.claim().epoch)
-            except BaseException as error:
-                others.append(error)
 
-    threads = [threading.Thread(target=claim) for _ in range(4)]
+def claim_both(
+    shared: Path, own: Path, epochs: list[int], others: list[BaseException], together: threading.Barrier
+) -> None:
+    together.wait()
+    with warehouse(own.with_name(f"{own.name}-{threading.get_ident()}.duckdb")) as mine:
+        mine.claim()
+    together.wait()
+    with warehouse(shared) as mine:
+        try:
+            epochs.append(mine.claim().epoch)
+        except BaseException as error:
+            others.append(error)
+
+
+def run_together(count: int, work: Callable[[threading.Barrier], None]) -> None:
+    together = threading.Barrier(count)
+    threads = [threading.Thread(target=work, args=(together,)) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(epochs) + len(others) == 4
-    assert len(epochs) == len(set(epochs)) >= 1
-    assert {type(error) for error in others} <= {BusyError}

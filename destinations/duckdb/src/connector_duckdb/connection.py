@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from connector_core.errors import ConfigError, Place
 from connector_duckdb.errors import raised
+from connector_duckdb.private import owner_only
 from connector_duckdb.sql import DuckSql
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ DEFAULT_THREADS = 2
 UNITS = {unit: 1000**power for power, unit in enumerate(("B", "KB", "MB", "GB", "TB"))} | {
     unit: 1024**power for power, unit in enumerate(("B", "KiB", "MiB", "GiB", "TiB"))
 }
+
+_settling = threading.Lock()
+"""Threads of one process share DuckDB's instance of a file: one at a time opens and settles it, so that the next one
+finds the configuration locked, never half of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +52,7 @@ class Database:
             return
         private = path.with_name(f"{path.name}.spool")
         with ExitStack() as stack:
-            with raised(path):
+            with raised(path), _settling:
                 connection = self._connect(path, private, write=write)
                 stack.callback(connection.close)
                 if write and private.is_symlink():  # DuckDB would take the place it leads to for ours
@@ -62,8 +67,7 @@ class Database:
     def _connect(self, path: Path, private: Path, *, write: bool) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        before = None if path.exists() else os.umask(0o077)  # a file that is made now is its owner's alone
-        try:
+        with owner_only(not path.exists()):
             return duckdb.connect(
                 str(path),
                 read_only=not write,
@@ -77,9 +81,6 @@ class Database:
                     "allow_community_extensions": False,
                 },
             )
-        finally:
-            if before is not None:
-                os.umask(before)
 
     def file(self) -> Path:
         """The file's absolute path. Raises `ConfigError` when it cannot be a database."""

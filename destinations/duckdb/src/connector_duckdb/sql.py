@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from connector_core.sql import BulkColumn
 from connector_core.tables import Kind, Traits
 from connector_duckdb.bulk import WIDE, Spool
 from connector_duckdb.errors import raised
+from connector_duckdb.private import owner_only
 
 if TYPE_CHECKING:
     import duckdb
@@ -69,13 +69,8 @@ class DuckSql:
         """Write the transaction to disk."""
         self._open = False
         shared = self._path.stat().st_mode & 0o077  # the log beside the file is made here: as private as the file
-        before = None if shared else os.umask(0o077)
-        try:
-            with raised(self._path, unknown=True):
-                self._connection.execute("COMMIT")
-        finally:
-            if before is not None:
-                os.umask(before)
+        with owner_only(not shared), raised(self._path, unknown=True):
+            self._connection.execute("COMMIT")
 
     def rollback(self) -> None:
         """Give the transaction up; closing the connection does the same where this fails."""
