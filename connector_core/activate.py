@@ -26,7 +26,7 @@ from connector_core.seams import step
 from connector_core.sql import BulkColumn, Namespace
 from connector_core.staging import staging_name
 from connector_core.tables import Kind, Table
-from connector_core.upsert import Effect, Staged, has
+from connector_core.upsert import Effect, Staged, has, matching
 
 MOST_INTEGER = 2**63
 
@@ -116,14 +116,14 @@ class _Pass:
                 self.guard(existing=existing, lost=vanished, left=existing - vanished + rows)
         if vanished:
             with step("activate.vanish"):
-                upsert.delete(self.space, self.known, part, effect, gone)
+                upsert.delete(self.space, self.known, part, effect, lambda *table: f"WHERE {gone(*table)}")
                 effect.count(root.name, deleted=vanished)
         unchanged = superseded = 0
         if existing:
             with step("activate.compare"):
                 unchanged, superseded = self.compare(staged)
             with step("activate.delete"):
-                upsert.delete(self.space, self.known, part, effect, partial(has, staged))
+                upsert.delete(self.space, self.known, part, effect, partial(matching, staged))
         with step("activate.insert"):
             loaded = self.insert(effect, staged, all_rows=not (twice or unchanged or superseded))
         effect.counts += Counts(loaded=loaded, unchanged=unchanged, superseded=superseded + twice, deleted=vanished)
@@ -233,7 +233,7 @@ class _Pass:
             "_sdc_batched_at": ("instant", self.at),
             VERSION: ("integer", version),
         }
-        there, loaded = sql.columns(self.space.name), 0
+        there, loaded = self.space.there(), 0
         given = ", ".join(self.space.given(kind) for kind, _ in stamps.values())
         for table in self.part.tables:
             name = self.staging(table)

@@ -71,7 +71,8 @@ OWN_TABLES: Mapping[str, Mapping[str, Kind]] = {
     },
 }
 """Columns of the engine's tables. Texts hold JSON where a list or an object is kept, so that reading them needs no
-extension of any database. `_sdc_tables.reset_at` marks a stream that was reset: only its `table_version` is kept."""
+extension of any database. `_sdc_tables.reset_at` marks a stream that was reset: only its `table_version` is kept, and
+until its tables are dropped their names, with their `shape` (see `reset.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +106,11 @@ def instant(micros: int | None) -> datetime | None:
 
 
 def insert(space: Namespace, table: str, row: Mapping[str, Any]) -> None:
-    """Insert one row into one of the engine's own tables."""
+    """Insert one row into one of the engine's own tables. Snowflake takes few expressions in VALUES, all in SELECT."""
     kinds = OWN_TABLES[table]
     values = ", ".join(space.given(kinds[name]) for name in row)
     space.sql.execute(
-        f"INSERT INTO {space.table(table)} ({space.names(row)}) VALUES ({values})",
+        f"INSERT INTO {space.table(table)} ({space.names(row)}) SELECT {values}",
         [*row.values()],
     )
 
@@ -121,7 +122,7 @@ def claim(space: Namespace, connector: str, *, epoch: int, after: int) -> Claim:
     try:
         if in_transaction:
             sql.begin()
-        there = sql.columns(space.name)
+        there = space.there()
         with step("claim.create"):
             _refuse_another(space, connector, there)
             new = create(space, there)
@@ -193,6 +194,15 @@ def read_fence(space: Namespace) -> Fence:
     return Fence(connector=connector, epoch=epoch, sequence=sequence, first_committed_at=instant(first))
 
 
+def check_fence(space: Namespace, *, epoch: int) -> None:
+    """Before statements that no transaction guards: a run that is stale already changes nothing any more.
+
+    Raises `StaleWriterError`.
+    """
+    if read_fence(space).epoch != epoch:
+        raise _stale(space, epoch)
+
+
 def pass_fence(space: Namespace, *, epoch: int, connector: str, taken: int) -> Fence:
     """The first statement of every transaction that writes: take `taken` sequences, or learn that this run is stale.
 
@@ -206,16 +216,20 @@ def pass_fence(space: Namespace, *, epoch: int, connector: str, taken: int) -> F
         [taken, epoch, connector],
     )
     if not passed:
-        raise StaleWriterError(
-            f"a later run has claimed {space.name}: this one (epoch {epoch}) must not write any more",
-            hint="nothing was written; the later run goes on from the last commit",
-        )
+        raise _stale(space, epoch)
     after = read_fence(space)
     return Fence(
         connector=after.connector,
         epoch=after.epoch,
         sequence=after.sequence - taken,
         first_committed_at=after.first_committed_at,
+    )
+
+
+def _stale(space: Namespace, epoch: int) -> StaleWriterError:
+    return StaleWriterError(
+        f"a later run has claimed {space.name}: this one (epoch {epoch}) must not write any more",
+        hint="nothing was written; the later run goes on from the last commit",
     )
 
 
@@ -241,7 +255,7 @@ def receipts(space: Namespace, after: int) -> tuple[Receipt, ...]:
 def registry(space: Namespace, streams: Iterable[str] | None = None) -> Registry:
     """What is remembered of these streams' tables (None: of all), checked against what is there."""
     sql = space.sql
-    there = sql.columns(space.name)
+    there = space.there()
     wanted = None if streams is None else sorted(set(streams))
     only, values = "", []
     if wanted is not None:
@@ -255,7 +269,6 @@ def registry(space: Namespace, streams: Iterable[str] | None = None) -> Registry
     tables: dict[tuple[str, Path], RegisteredTable] = {}
     parents: dict[str, str | None] = {}
     versions: dict[str, int] = {}
-    seen = {table: {space.same(column) for column in columns} for table, columns in there.items()}
     for stream, path, name, parent, shape, shape_version, table_version, reset_at in rows:
         way = tuple(json.loads(path))
         if not way:
@@ -282,7 +295,7 @@ def registry(space: Namespace, streams: Iterable[str] | None = None) -> Registry
             path=tuple(json.loads(path)),
             kind=kind,
             name=name,
-            present=space.same(name) in seen.get(table, ()),
+            present=name in there.get(table, ()),
         )
         for stream, table_path, table, path, kind, name in found
     )
@@ -306,7 +319,7 @@ def _highest_sequence(space: Namespace, there: Mapping[str, Mapping[str, str]]) 
     """The highest `_sdc_sequence` of any table that was here before us, for instance of Stitch itself."""
     sql = space.sql
     column = sql.quote(SEQUENCE)
-    tables = [name for name, columns in there.items() if space.same(SEQUENCE) in map(space.same, columns)]
+    tables = [name for name, columns in there.items() if SEQUENCE in columns]
     highest = [sql.query(f"SELECT max({column}) FROM {space.table(name)}")[0][0] for name in tables]
     return max((int(value) for value in highest if value is not None), default=0)
 

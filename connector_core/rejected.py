@@ -42,14 +42,16 @@ def keep(space: Namespace, rejects: Sequence[Reject], *, run_id: str, fresh: str
     sql, kinds = space.sql, OWN_TABLES[REJECTED]
     columns = [BulkColumn(name=name, kind=kinds[name], values=given) for name, given in values.items()]
     sql.bulk(fresh, columns, len(once))
-    kept, seen, same = space.table(REJECTED), sql.quote("seen"), _same_reject(space)
+    kept, seen = space.table(REJECTED), sql.quote("seen")
     reasons = ", ".join(f"{sql.quote(name)} = s.{sql.quote(name)}" for name in ("error_code", "reason", "path"))
     sql.execute(
-        f"UPDATE {kept} SET {seen} = {sql.quote(REJECTED)}.{seen} + s.{seen}, {reasons} FROM {fresh} AS s WHERE {same}"
+        f"UPDATE {kept} SET {seen} = {sql.quote(REJECTED)}.{seen} + s.{seen}, {reasons} FROM {fresh} AS s "
+        f"WHERE {_same_reject(space, sql.quote(REJECTED))}"
     )
+    fields = ", ".join(f"s.{sql.quote(name)}" for name in kinds)
     sql.execute(
-        f"INSERT INTO {kept} ({space.names(kinds)}) SELECT {space.names(kinds)} FROM {fresh} AS s "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {kept} WHERE {same})"
+        f"INSERT INTO {kept} ({space.names(kinds)}) SELECT {fields} FROM {fresh} AS s "
+        f"LEFT JOIN {kept} AS k ON {_same_reject(space, 'k')} WHERE k.{sql.quote('stream')} IS NULL"
     )
 
 
@@ -86,10 +88,10 @@ def settle(space: Namespace, rejects: Sequence[Reject], *, gone: str) -> None:
     names = zip(IDENTITY, zip(*(reject.identity for reject in rejects), strict=True), strict=True)
     columns = [BulkColumn(name=name, kind="string", values=given) for name, given in names]
     space.sql.bulk(gone, columns, len(rejects))
-    same = _same_reject(space)
-    space.sql.execute(f"DELETE FROM {space.table(REJECTED)} WHERE EXISTS (SELECT 1 FROM {gone} AS s WHERE {same})")
+    same = _same_reject(space, space.sql.quote(REJECTED))
+    space.sql.execute(f"DELETE FROM {space.table(REJECTED)} USING {gone} AS s WHERE {same}")
 
 
-def _same_reject(space: Namespace) -> str:
-    quote = space.sql.quote
-    return " AND ".join(f"{quote(REJECTED)}.{quote(name)} IS NOT DISTINCT FROM s.{quote(name)}" for name in IDENTITY)
+def _same_reject(space: Namespace, kept: str) -> str:
+    names = map(space.sql.quote, IDENTITY)
+    return " AND ".join(f"{kept}.{name} IS NOT DISTINCT FROM s.{name}" for name in names)

@@ -1,4 +1,9 @@
-"""Reset: forget a stream, so that the next run reads it from its beginning into new tables."""
+"""Reset: forget a stream, so that the next run reads it from its beginning into new tables.
+
+What is to be forgotten is marked in `_sdc_tables`, the tables are dropped, then the marks go. All of it is one
+transaction, except where DDL commits implicitly: there the tables are dropped after it, and what a crash leaves of them
+the next claim drops.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +19,17 @@ from connector_core.staging import drop_all
 
 def reset(space: Namespace, stream: str, *, connector: str, epoch: int, at: datetime) -> None:
     """See `Target.reset`: drop the tables of the stream and of its children, forget them and its bookmark."""
-    sql = space.sql
+    sql, inside = space.sql, space.sql.traits.ddl_in_transaction
     try:
         sql.begin()
         with step("reset.fence"):
             pass_fence(space, epoch=epoch, connector=connector, taken=1)
         known = registry(space)
         streams = with_children(stream, known.parents)
-        with step("reset.drop"):
-            for table in known.tables.values():
-                if table.stream in streams and table.present:
-                    sql.execute(f"DROP TABLE {space.table(table.name)}")
-            drop_all(space, known, streams)
         with step("reset.forget"):
             version = sql.quote("table_version")
             for name in sorted(streams):
                 sql.execute(f"DELETE FROM {space.table(COLUMNS)} WHERE {of(space, 'stream')}", [name])
-                sql.execute(
-                    f"DELETE FROM {space.table(TABLES)} WHERE {of(space, 'stream')} AND {sql.quote('path')} <> '[]'",
-                    [name],
-                )
                 sql.execute(
                     f"UPDATE {space.table(TABLES)} SET {version} = {version} + 1, "
                     f"{sql.quote('reset_at')} = {space.given('instant')} WHERE {of(space, 'stream')}",
@@ -43,8 +39,30 @@ def reset(space: Namespace, stream: str, *, connector: str, epoch: int, at: date
                 f"UPDATE {space.table(COMMITS)} SET {sql.quote('bookmark')} = NULL WHERE {of(space, 'stream')}",
                 [stream],
             )
+        if inside:
+            drop_all(space, known, streams)
+            finish(space)
         with step("reset.commit"):
             sql.commit()
     except BaseException:
         sql.rollback()
         raise
+    if not inside:
+        drop_all(space, known, streams)
+        finish(space)
+
+
+def finish(space: Namespace) -> None:
+    """Drop the tables of streams that were reset, and what marks them. Repeatable after a crash at any point."""
+    sql, path, shape = space.sql, space.sql.quote("path"), space.sql.quote("shape")
+    forgotten = f"{space.table(TABLES)} WHERE {sql.quote('reset_at')} IS NOT NULL AND {shape} <> ''"
+    names = [name for (name,) in sql.query(f"SELECT {sql.quote('name')} FROM {forgotten}")]
+    if not names:
+        return
+    with step("reset.drop"):
+        there = space.there()
+        for name in names:
+            if name in there:
+                sql.execute(f"DROP TABLE {space.table(name)}")
+    sql.execute(f"DELETE FROM {forgotten} AND {path} <> '[]'")
+    sql.execute(f"UPDATE {space.table(TABLES)} SET {shape} = '' WHERE {sql.quote('reset_at')} IS NOT NULL")

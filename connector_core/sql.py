@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from connector_core.tables import Kind, Traits
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -102,3 +104,27 @@ class Namespace:
     def same(self, identifier: str) -> str:
         """What two identifiers share when the database takes them for one."""
         return identifier if self.sql.traits.case_sensitive else identifier.translate(ASCII_LOWER)
+
+    def there(self) -> Mapping[str, Mapping[str, str]]:
+        """What is really in the schema (`Sql.columns`); tables and columns are found under any spelling that the
+        database takes for theirs."""
+        return _Found(
+            {table: _Found(columns, self.same) for table, columns in self.sql.columns(self.name).items()}, self.same
+        )
+
+
+class _Found(Mapping[str, V]):
+    """Things by name: iteration gives the names as they are, look-up takes whatever is the `same`."""
+
+    def __init__(self, things: Mapping[str, V], same: Callable[[str], str]) -> None:
+        self._things, self._same = things, same
+        self._names = {same(name): name for name in things}
+
+    def __getitem__(self, name: str) -> V:
+        return self._things[self._names[self._same(name)]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._things)
+
+    def __len__(self) -> int:
+        return len(self._things)

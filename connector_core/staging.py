@@ -84,9 +84,11 @@ def drop(space: Namespace, known: Registry, batch: Batch) -> None:
 
 def drop_all(space: Namespace, known: Registry, streams: set[str]) -> None:
     """Drop the staging tables of these streams, of every epoch."""
-    suffixes = {_suffix(table.name, space.sql.traits) for table in known.tables.values() if table.stream in streams}
-    for name in space.sql.columns(space.name):
-        found = re.fullmatch(rf"{STAGING}[0-9]+_(.*)", name, re.DOTALL)
+    suffixes = {
+        space.same(_suffix(table.name, space.sql.traits)) for table in known.tables.values() if table.stream in streams
+    }
+    for name in space.there():
+        found = re.fullmatch(rf"{STAGING}[0-9]+_(.*)", space.same(name), re.DOTALL)
         if found and found[1] in suffixes:
             space.sql.execute(f"DROP TABLE {space.table(name)}")
 
@@ -95,7 +97,7 @@ def sweep(space: Namespace, *, below: int) -> None:
     """Drop what passes of epochs before `below` have left: they were interrupted, and the fence keeps them from going
     on."""
     sql = space.sql
-    left = [name for name in sql.columns(space.name) if (found := STAGED.match(name)) and int(found[1]) < below]
+    left = [name for name in space.there() if (found := STAGED.match(space.same(name))) and int(found[1]) < below]
     if not left:
         return
     with step("claim.sweep"):

@@ -11,7 +11,7 @@ from connector_core import rejected, staging, write
 from connector_core.batch import Batch, Claim, Receipt, Reject
 from connector_core.clock import SystemClock
 from connector_core.namespace import COMMITS, FENCE, REJECTED, claim, read_fence, receipts
-from connector_core.reset import reset
+from connector_core.reset import finish, reset
 from connector_core.sql import Namespace, Sql
 from connector_core.tables import Traits
 
@@ -44,6 +44,8 @@ class SqlTarget:
         with self._writing(tidy=True) as sql:
             answer = claim(self._space(sql), connector, epoch=epoch, after=after)
             staging.sweep(self._space(sql), below=answer.epoch)
+            if not self.traits.ddl_in_transaction:
+                finish(self._space(sql))
             return answer
 
     def load(self, batch: Batch) -> Receipt:
@@ -54,14 +56,14 @@ class SqlTarget:
     def commits(self, after: int = 0) -> Sequence[Receipt]:
         """See `Target.commits`."""
         with self._open(write=False) as sql:
-            if sql is None or COMMITS not in sql.columns(self.namespace):
+            if sql is None or COMMITS not in self._space(sql).there():
                 return ()
             return receipts(self._space(sql), after)
 
     def rejects(self, stream: str | None = None, *, limit: int | None = None) -> Sequence[Reject]:
         """See `Target.rejects`."""
         with self._open(write=False) as sql:
-            if sql is None or REJECTED not in sql.columns(self.namespace):
+            if sql is None or REJECTED not in self._space(sql).there():
                 return ()
             return rejected.read(self._space(sql), stream, limit)
 
@@ -74,7 +76,7 @@ class SqlTarget:
         """See `Target.check`."""
         lines = [*self._probe()]
         with self._open(write=False) as sql:
-            found = {} if sql is None else sql.columns(self.namespace)
+            found = {} if sql is None else self._space(sql).there()
             if sql is not None and FENCE in found:
                 fence = read_fence(self._space(sql))
                 lines.append(f"schema {self.namespace} belongs to connector {fence.connector}")

@@ -98,7 +98,7 @@ def write(
         if kept is None or kept:
             with step("load.delete"):
                 effect.older = _count_older(space, part, changed) if older else 0
-                delete(space, known, part, effect, partial(has, changed))
+                delete(space, known, part, effect, partial(matching, changed))
     count = part.root.count if kept is None else len(kept)
     fates = Counts(loaded=count, superseded=part.root.count - count - (effect.counts.unchanged - part.counts.unchanged))
     effect.counts += fates
@@ -179,23 +179,18 @@ def compare(
     version that is not above the horizon; returns how many of each."""
     sql, quote = space.sql, space.sql.quote
     root = part.root.table
-    same = f"FROM {space.table(root.name)} AS t WHERE {_keys_equal(space, part, staged, 't')}"
+    same = (
+        f"DELETE FROM {staged.table} USING {space.table(root.name)} AS t WHERE {_keys_equal(space, part, staged, 't')}"
+    )
     unchanged = superseded = 0
     if not part.rewrite:
-        unchanged = sql.execute(
-            f"DELETE FROM {staged.table} WHERE EXISTS "
-            f"(SELECT 1 {same} AND t.{quote(HASH)} = {staged.outer}.{staged.hash})"
-        )
+        unchanged = sql.execute(f"{same} AND t.{quote(HASH)} = {staged.outer}.{staged.hash}")
     version = version_column(part) if versions else None
     if version is not None:
         theirs, values, believed = f"t.{quote(version.name)}", [], ""
         if horizon is not None and version.kind in ("instant", "date"):
             believed, values = f" AND {theirs} <= {space.given(version.kind)}", [limit(version, horizon)]
-        superseded = sql.execute(
-            f"DELETE FROM {staged.table} WHERE EXISTS (SELECT 1 {same} "
-            f"AND {theirs} > {staged.outer}.{staged.version}{believed})",
-            values,
-        )
+        superseded = sql.execute(f"{same} AND {theirs} > {staged.outer}.{staged.version}{believed}", values)
     return unchanged, superseded
 
 
@@ -219,22 +214,32 @@ def _count_older(space: Namespace, part: Part, changed: Staged) -> int:
 def delete(
     space: Namespace, known: Registry, part: Part, effect: Effect, which: Callable[[str, Sequence[str]], str]
 ) -> int:
-    """Delete root rows for which `which(table, key columns)` holds, and their sub-rows in all subtables of the stream,
-    also in those that this batch does not have; returns the number of root rows. All names are quoted."""
+    """Delete root rows and their sub-rows in all subtables of the stream, also in those that this batch does not have;
+    returns the number of root rows. `which(table, key columns)` gives the clauses after DELETE FROM; all names are
+    quoted."""
     sql, root = space.sql, part.root.table
     keys = [key for key, _ in key_columns(root)]
     for name in known.subtables(part.stream.name):
         columns = [sql.quote(source_key(key, sql.traits)) for key in keys]
-        gone = sql.execute(f"DELETE FROM {space.table(name)} WHERE {which(sql.quote(name), columns)}")
+        gone = sql.execute(f"DELETE FROM {space.table(name)} {which(sql.quote(name), columns)}")
         effect.count(name, deleted=gone)
     columns = [sql.quote(key) for key in keys]
-    return sql.execute(f"DELETE FROM {space.table(root.name)} WHERE {which(sql.quote(root.name), columns)}")
+    return sql.execute(f"DELETE FROM {space.table(root.name)} {which(sql.quote(root.name), columns)}")
+
+
+def matching(staged: Staged, outer: str, columns: Sequence[str]) -> str:
+    """`USING ... WHERE ...`, to delete the rows of the table `outer` that have the key of a staged row in these
+    columns; all are quoted. Snowflake joins in a DELETE, but correlates subqueries only by equality."""
+    return f"USING {staged.table} AS s WHERE {_equal(staged, outer, columns)}"
 
 
 def has(staged: Staged, outer: str, columns: Sequence[str]) -> str:
     """`EXISTS (...)`: a staged row has the key that stands in these columns of the table `outer`; all are quoted."""
-    equal = " AND ".join(f"s.{mine} = {outer}.{theirs}" for mine, theirs in zip(staged.keys, columns, strict=True))
-    return f"EXISTS (SELECT 1 FROM {staged.table} AS s WHERE {equal})"
+    return f"EXISTS (SELECT 1 FROM {staged.table} AS s WHERE {_equal(staged, outer, columns)})"
+
+
+def _equal(staged: Staged, outer: str, columns: Sequence[str]) -> str:
+    return " AND ".join(f"s.{mine} = {outer}.{theirs}" for mine, theirs in zip(staged.keys, columns, strict=True))
 
 
 def _keys_equal(space: Namespace, part: Part, staged: Staged, alias: str) -> str:

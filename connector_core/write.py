@@ -26,7 +26,7 @@ from connector_core.batch import Batch, Receipt, TableCount
 from connector_core.errors import ConnectorError, Place
 from connector_core.evolve import Plan
 from connector_core.instants import from_datetime
-from connector_core.namespace import COMMITS, FENCE, Fence, Registry, insert, pass_fence, registry
+from connector_core.namespace import COMMITS, FENCE, Fence, Registry, check_fence, insert, pass_fence, registry
 from connector_core.seams import step
 from connector_core.sql import Namespace, Sql
 from connector_core.upsert import Effect
@@ -40,6 +40,7 @@ def load(sql: Sql, namespace: str, batch: Batch, *, now: Callable[[], datetime])
     taken = max(1, sum(part.root.count for part in batch.parts))
     try:
         if not inside:
+            check_fence(space, epoch=batch.epoch)
             plan, known = _schema(space, batch)
         sql.begin()
         with step("load.fence"):
