@@ -120,6 +120,7 @@ def _fit(
     wanted = all_columns(root, table, space.sql.traits)
     if there is None:
         made.statements.append((create_table(space, table.name, wanted), ()))
+        made.statements += [(text, ()) for text in findable(space, root, table)]
         what = "created" if registered is None else "repaired"
         detail = "" if registered is None else "the table had been dropped; its rows come back when they are read again"
         made.changes.append(SchemaChange(table=table.name, what=what, detail=detail))
@@ -135,6 +136,7 @@ def _fit(
         )
     renames = renamed(space, table, names, have)
     for old, new in renames:
+        _refuse_dependents(space, table, old)
         made.statements.append((rename_column(space, table.name, old, new), ()))
         have[space.same(new)] = have.pop(space.same(old))
         made.changes.append(SchemaChange(table=table.name, what="renamed", column=new, detail=f"was {old}"))
@@ -186,6 +188,19 @@ def renamed(
             taken.add(space.same(new))
             ordered.append((old, new))
     return ordered
+
+
+def _refuse_dependents(space: Namespace, table: Table, column: str) -> None:
+    """What users have made of a column would silently show one half of its values after a split (C14)."""
+    if found := space.sql.dependents(space.name, table.name, column):
+        them, depend = ("it", "depends") if len(found) == 1 else ("them", "depend")
+        raise DestinationError(
+            f"the column {column!r} of {table.name!r} must be split, because a value of another type has come, but "
+            f"{' and '.join(found)} {depend} on it",
+            hint=f'drop {them} and make {them} again after a run, or set type_conflict = "reject"; nothing was changed',
+            place=Place(stream=table.stream, table=table.name),
+            code="dependents",
+        )
 
 
 def _identity_lost(space: Namespace, table: Table, name: str) -> DestinationError:
@@ -264,6 +279,14 @@ def create_table(space: Namespace, name: str, columns: Mapping[str, Kind]) -> st
     sql = space.sql
     listed = ", ".join(f"{sql.quote(column)} {sql.type_name(kind)}" for column, kind in columns.items())
     return f"CREATE TABLE {space.table(name)} ({listed})"
+
+
+def findable(space: Namespace, root: Table, table: Table) -> Sequence[str]:
+    """Statements after which the rows of a record are found quickly by its key."""
+    if not root.key:
+        return ()
+    columns = [space.sql.quote(name) for name, _ in identity(root, table, space.sql.traits)[: len(root.key)]]
+    return space.sql.findable(space.table(table.name), columns, unique=not table.path)
 
 
 def add_column(space: Namespace, table: str, name: str, kind: Kind) -> str:

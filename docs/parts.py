@@ -190,6 +190,13 @@ def types(names: Mapping[Kind, str], suffixes: Mapping[Kind, str]) -> str:
     return table(["Value", "Column type", "Suffix after a split"], rows)
 
 
+def postgres() -> Any:
+    """Postgres as SQLAlchemy spells it."""
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
 def system_columns() -> str:
     """The `_sdc_*` columns of root tables and subtables."""
     rows = [

@@ -115,7 +115,7 @@ def errors() -> list[Any]:
 
 
 def test_generated_parts_are_what_the_program_says() -> None:
-    assert {path.name for path in GENERATED} == {"configuration.md", "hooks.md", "tables.md"}
+    assert {path.name for path in GENERATED} >= {"configuration.md", "hooks.md", "tables.md"}
     checked = subprocess.run(
         [sys.executable, "-m", "cogapp", "--check", "--diff", *map(str, GENERATED)],
         cwd=ROOT,

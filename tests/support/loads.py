@@ -117,6 +117,7 @@ class Warehouse:
 
     path: Path
     target: SqlTarget
+    plugin: Any = destination
     connector: str = "desk"
     run_id: str = "run-1"
     number: int = 0
@@ -141,7 +142,7 @@ class Warehouse:
             parts=parts,
             **more,
         )
-        receipt = destination.load(self.target, batch)
+        receipt = self.plugin.load(self.target, batch)
         self.receipts.append(receipt)
         return receipt
 

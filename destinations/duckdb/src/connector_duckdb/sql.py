@@ -136,3 +136,11 @@ class DuckSql:
     def micros(self, expression: str) -> str:
         """Microseconds since 1970."""
         return f"epoch_us({expression})"
+
+    def findable(self, table: str, columns: Sequence[str], *, unique: bool) -> Sequence[str]:
+        """Nothing: DuckDB finds keys without an index, and one would cost more than it brings."""
+        return ()
+
+    def dependents(self, schema: str, table: str, column: str) -> Sequence[str]:
+        """Nothing: DuckDB itself refuses to rename a column that an index depends on, and views name no columns."""
+        return ()

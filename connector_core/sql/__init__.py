@@ -78,6 +78,15 @@ class Sql(Protocol):
     def micros(self, expression: str) -> str:
         """An integer expression: microseconds since 1970 (UTC) of an instant."""
 
+    def findable(self, table: str, columns: Sequence[str], *, unique: bool) -> Sequence[str]:
+        """Statements after which rows of a new table (all names are quoted) are found quickly by the values of
+        `columns`, which are never NULL and, with `unique`, occur once. Only speed may depend on them: users drop what
+        they make. None where the database needs none."""
+
+    def dependents(self, schema: str, table: str, column: str) -> Sequence[str]:
+        """What users have made that depends on a column, views and indexes, each as a text for people. Asked before a
+        column is renamed; none where the database refuses the renaming by itself."""
+
 
 ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
