@@ -106,7 +106,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_e0(tmp_path: Path, name: str) -> None:
+def test_a_fault_that_passes_ends_complete(tmp_path: Path, name: str) -> None:
     with broken(tmp_path, PASSING[name]) as (project, front):
         project.go()
         assert front.hits, "the fault really happened"
@@ -136,7 +136,7 @@ LASTING = {
 
 
 @pytest.mark.parametrize("name", LASTING)
-def test_ex4_then_healed(tmp_path: Path, name: str) -> None:
+def test_a_fault_that_lasts_is_exit_code_4_and_heals(tmp_path: Path, name: str) -> None:
     plan, says = LASTING[name]
     with broken(tmp_path, plan) as (project, front):
         report = project.go(code=4)
@@ -170,7 +170,7 @@ HEALING = {
 
 
 @pytest.mark.parametrize("name", HEALING)
-def test_eh(tmp_path: Path, name: str) -> None:
+def test_what_a_fault_has_hidden_comes_with_the_next_run(tmp_path: Path, name: str) -> None:
     with broken(tmp_path, HEALING[name]) as (project, front):
         project.go()
         assert front.hits
