@@ -76,7 +76,8 @@ def run_connector(
     `stop` ends the run after the transaction in hand; `report` is told every event. Never raises for a failing
     source, destination or plugin: the report says so (`status`, `exit_code`, `error`); `BusyError` when another run
     holds the connector and `ConfigError` are raised, nothing was begun then. `work` is what the run does between
-    claim and report (default: move the records of all selected streams).
+    claim and report (default: move the records of all selected streams). A run of a slot that was run or skipped by
+    somebody else is a `BusyError`.
     """
     clock = clock or SystemClock()
     run_id = uuid.uuid4().hex
@@ -87,7 +88,7 @@ def run_connector(
             name=connector.name,
             destination=config.destination_id(connector.destination),
         )
-        ledger.begin_run(connector.key, trigger=options.trigger, run_id=run_id)
+        ledger.begin_run(connector.key, trigger=options.trigger, run_id=run_id, slot=options.slot)
         run = Run(
             connector,
             config=config,

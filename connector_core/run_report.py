@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from connector_core.batch import Counts, SchemaChange, TableCount
@@ -17,7 +18,8 @@ class RunOptions:
 
     `full` reads every stream from its start again; `select` names the only streams to read (empty: all that are
     selected); `allow_deletes` names streams whose full-table pass may delete without the guard, this once; `confirm`
-    accepts a changed start date; `trigger` says what started the run (manual, schedule, replay).
+    accepts a changed start date; `trigger` says what started the run (manual, schedule, replay), `slot` which slot of
+    the schedule it is.
     """
 
     full: bool = False
@@ -25,6 +27,7 @@ class RunOptions:
     allow_deletes: tuple[str, ...] = ()
     confirm: bool = False
     trigger: str = "manual"
+    slot: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

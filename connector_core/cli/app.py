@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from connector_core.cli.session import DEFAULT_FILE, Session
+from connector_core.errors import ConfigError
 
 EXIT_CODES = (
     "Exit codes: 0 complete, 2 configuration or usage, 3 stopped by max_rejects, 4 source failed, "
@@ -90,14 +91,22 @@ def run(
     confirm: Annotated[
         bool, typer.Option("--confirm", help="Accept a changed start_date: read everything again.")
     ] = False,
+    due: Annotated[
+        bool, typer.Option("--due", help="Run only what is due by its schedule: for cron or a systemd timer.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run connectors once: read what is new, load it, report what was done."""
 
     def work(session: Session) -> int:
         from connector_core.cli.run import run as command
+        from connector_core.cli.run import run_due
         from connector_core.run_report import RunOptions
 
+        if due and (full or select or allow_deletes or confirm):
+            raise ConfigError("--due runs connectors as they are configured", hint="leave the other options out")
+        if due:
+            return run_due(session, names or (), as_json=as_json)
         options = RunOptions(
             full=full, select=tuple(select or ()), allow_deletes=tuple(allow_deletes or ()), confirm=confirm
         )
@@ -114,6 +123,56 @@ def status(context: typer.Context, as_json: Json = False) -> None:
         from connector_core.cli.status import status as command
 
         return command(session, as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
+def schedule(
+    context: typer.Context,
+    names: Names = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many slots of each connector.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Show the next slots of every connector, in UTC and in local time. Reads only the ledger."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.schedule import schedule as command
+
+        return command(session, names or (), count, as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
+def pause(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A connector.")],
+    why: Annotated[str, typer.Option(metavar="TEXT", help="The reason, for the others.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Pause a connector's schedule. It can still be run by hand."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.pause import pause as command
+
+        return command(session, name, why, as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
+def resume(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A connector.")],
+    as_json: Json = False,
+) -> None:
+    """Let a paused connector go on with its next slot."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.pause import resume as command
+
+        return command(session, name, as_json=as_json)
 
     _run(context, work)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
+from datetime import datetime
 
 from connector_core.cli.exit_codes import worst
 from connector_core.cli.output import as_json as plain
-from connector_core.cli.output import print_json, print_line
+from connector_core.cli.output import instant, print_json, print_line
 from connector_core.cli.progress import Tell, shown
 from connector_core.cli.report import print_report
 from connector_core.cli.session import Session
 from connector_core.cli.signals import Signals
 from connector_core.config import Config, Connector
-from connector_core.errors import ConfigError, ConnectorError
+from connector_core.errors import BusyError, ConfigError, ConnectorError
 from connector_core.ledger import Ledger
 from connector_core.run_report import RunOptions, RunReport
 
@@ -23,12 +24,7 @@ Work = Callable[[Connector, Config, Ledger, threading.Event, Tell], RunReport]
 def run(session: Session, names: Collection[str], options: RunOptions, *, as_json: bool) -> int:
     """Run the named connectors, else all enabled ones. Gives the gravest exit code of all runs."""
     config = session.load(names or None)
-    connectors = session.chosen(config, names)
-    for connector in connectors:
-        if not connector.enabled:
-            raise ConfigError(
-                f"connector {connector.key!r} is disabled", hint=f"set enabled = true in [connectors.{connector.key}]"
-            )
+    connectors = _enabled(session, config, names)
 
     def work(connector: Connector, config: Config, ledger: Ledger, stop: threading.Event, tell: Tell) -> RunReport:
         from connector_core.pipeline import run_connector
@@ -36,6 +32,46 @@ def run(session: Session, names: Collection[str], options: RunOptions, *, as_jso
         return run_connector(connector, config=config, ledger=ledger, options=options, stop=stop, report=tell)
 
     return _all(session, config, connectors, work, as_json=as_json)
+
+
+def run_due(session: Session, names: Collection[str], *, as_json: bool) -> int:
+    """Run those of the named connectors, else of all enabled ones, that are due by their schedules.
+
+    Slots that have passed meanwhile are noted as skipped, and said. A connector that another process is running is no
+    failure: its slot is that one's affair.
+    """
+    from connector_core.scheduling.calendar import entry, look
+
+    config = session.load(names or None)
+    slots: dict[str, datetime] = {}
+    with session.ledger(config) as ledger:
+        for connector in _enabled(session, config, names):
+            found = look(entry(connector), ledger, watched=ledger.now())
+            for skip in found.skipped:
+                session.say(f"{connector.key}: slot {instant(skip.at)} skipped: {skip.reason}")
+            if found.run is not None:
+                slots[connector.key] = found.run
+
+    def work(connector: Connector, config: Config, ledger: Ledger, stop: threading.Event, tell: Tell) -> RunReport:
+        from connector_core.pipeline import run_connector
+
+        options = RunOptions(trigger="schedule", slot=slots[connector.key])
+        return run_connector(connector, config=config, ledger=ledger, options=options, stop=stop, report=tell)
+
+    if not slots and not as_json:
+        print_line("nothing is due; `connector-core schedule` shows what comes next")
+    chosen = [connector for key, connector in config.connectors.items() if key in slots]
+    return _all(session, config, chosen, work, as_json=as_json, harmless=(BusyError,)) if chosen else 0
+
+
+def _enabled(session: Session, config: Config, names: Collection[str]) -> list[Connector]:
+    connectors = session.chosen(config, names)
+    for connector in connectors:
+        if not connector.enabled:
+            raise ConfigError(
+                f"connector {connector.key!r} is disabled", hint=f"set enabled = true in [connectors.{connector.key}]"
+            )
+    return connectors
 
 
 def replay(session: Session, name: str, stream: str | None, *, as_json: bool) -> int:
@@ -51,7 +87,14 @@ def replay(session: Session, name: str, stream: str | None, *, as_json: bool) ->
 
 
 def _all(
-    session: Session, config: Config, connectors: list[Connector], work: Work, *, as_json: bool, replay: bool = False
+    session: Session,
+    config: Config,
+    connectors: list[Connector],
+    work: Work,
+    *,
+    as_json: bool,
+    replay: bool = False,
+    harmless: tuple[type[ConnectorError], ...] = (),
 ) -> int:
     stop = threading.Event()
     codes: list[int] = []
@@ -60,7 +103,10 @@ def _all(
         for connector in connectors:
             if stop.is_set():
                 break
-            report = _one(session, config, connector, ledger, stop, work)
+            report = _one(session, config, connector, ledger, stop, work, harmless)
+            if report is None:
+                codes.append(0)
+                continue
             codes.append(report.exit_code)
             if as_json:
                 print_json(plain(report.as_json(), session.redact))
@@ -75,12 +121,24 @@ def _all(
 
 
 def _one(
-    session: Session, config: Config, connector: Connector, ledger: Ledger, stop: threading.Event, work: Work
-) -> RunReport:
-    """One run. What it raises (busy, a wrong option, a defect) concerns this connector only: the next one goes on."""
+    session: Session,
+    config: Config,
+    connector: Connector,
+    ledger: Ledger,
+    stop: threading.Event,
+    work: Work,
+    harmless: tuple[type[ConnectorError], ...],
+) -> RunReport | None:
+    """One run. What it raises (busy, a wrong option, a defect) concerns this connector only: the next one goes on.
+
+    None when it did not begin for a reason that is `harmless` here.
+    """
     try:
         with shown(connector.key, session.say, session.clean) as tell:
             report = work(connector, config, ledger, stop, tell)
+    except harmless as error:
+        session.say(f"{connector.key}: {error}")
+        return None
     except Exception as error:
         code = session.failed(error)
         text = str(error) if isinstance(error, ConnectorError) else f"internal error: {type(error).__name__}: {error}"

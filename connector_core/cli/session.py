@@ -50,6 +50,18 @@ class Session:
             raise ConfigError(f"no connector in {self.file} is enabled", hint="set enabled = true in one of them")
         return [c for key, c in config.connectors.items() if key in names or (not names and c.enabled)]
 
+    def known(self, config: Config, names: Collection[str]) -> None:
+        """Raise `ConfigError` for the first name that no connector has."""
+        from connector_core.config.problems import did_you_mean
+
+        for name in names:
+            if name not in config.connectors:
+                raise ConfigError(
+                    f"there is no connector {name!r} in {self.file}",
+                    hint=did_you_mean(name, list(config.connectors)),
+                    code="connector_unknown",
+                )
+
     @contextlib.contextmanager
     def ledger(self, config: Config) -> Iterator[Ledger]:
         """The open ledger."""
@@ -57,6 +69,16 @@ class Session:
         from connector_core.ledger import Ledger
 
         with Ledger.open(config.ledger.url.reveal(), clock=SystemClock().now, redact=self.redact) as ledger:
+            yield ledger
+
+    @contextlib.contextmanager
+    def ledger_if_there(self, config: Config) -> Iterator[Ledger | None]:
+        """The open ledger for commands that only read; None where there is no file yet: it is not made for them."""
+        start, _, file = config.ledger.url.reveal().partition(":///")
+        if start.startswith("sqlite") and file and not Path(file.partition("?")[0]).exists():
+            yield None
+            return
+        with self.ledger(config) as ledger:
             yield ledger
 
     def _set_up_logging(self) -> None:

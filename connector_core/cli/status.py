@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from connector_core.cli.output import as_json as plain
@@ -34,11 +33,8 @@ def status(session: Session, *, as_json: bool) -> int:
 
 
 def _statuses(session: Session, config: Config) -> list[ConnectorStatus]:
-    start, _, file = config.ledger.url.reveal().partition(":///")
-    if start.startswith("sqlite") and file and not Path(file.partition("?")[0]).exists():
-        return []
-    with session.ledger(config) as ledger:
-        return ledger.status()
+    with session.ledger_if_there(config) as ledger:
+        return ledger.status() if ledger else []
 
 
 def _state(config: Config, key: str, found: ConnectorStatus | None) -> str:

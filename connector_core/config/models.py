@@ -30,6 +30,7 @@ SchemaMode = Literal["evolve", "freeze", "discard"]
 TypeConflict = Literal["split", "reject"]
 Nested = Literal["subtables", "native"]
 Unchanged = Literal["skip", "rewrite"]
+CatchUp = Literal["one", "none"]
 
 T = TypeVar("T")
 
@@ -133,11 +134,17 @@ def _frequency(value: Any) -> int:
 
 
 def _cron(value: Any) -> str:
-    from croniter import croniter  # 0.1 s, and few configurations need it
+    from croniter import CroniterBadDateError, croniter  # 0.1 s, and few configurations need it
 
-    if not isinstance(value, str) or len(value) > 200 or len(value.split()) != 5 or not croniter.is_valid(value):
+    expression = " ".join(value.split()) if isinstance(value, str) and len(value) <= 200 else ""
+    chance = re.search(r"(?<![a-z])[hr](?![a-z])", expression, re.IGNORECASE)  # croniter's random and hashed fields
+    if expression.count(" ") != 4 or chance or not croniter.is_valid(expression):
         raise ValueError('should be a cron expression of five fields, such as "30 7 * * 1-5"')
-    return " ".join(value.split())
+    try:
+        croniter(expression, EARLIEST).get_next()
+    except CroniterBadDateError:
+        raise ValueError("names a day that no year has") from None
+    return expression
 
 
 def _timezone(value: Any) -> str:
@@ -244,6 +251,9 @@ class Connector(Settings):
     )
     timezone: Annotated[str, PlainValidator(_timezone)] | None = Field(
         default=None, description="IANA zone that keeps wall-clock slots over a change of DST; default: UTC"
+    )
+    catch_up: CatchUp = Field(
+        default="one", description="slots missed while nothing ran the schedule: one (the newest is run), or none"
     )
 
     schema_mode: SchemaMode = Field(

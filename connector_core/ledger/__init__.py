@@ -1,13 +1,14 @@
 """The ledger: the engine's own database of runs, receipts, rejects, log lines, leases and slots.
 
-Tables are in `schema`, the rules for the file in `database`, what is written in `connectors`, `runs`, `receipts` and
-`leases`, what is asked in `queries` (shapes in `answers`); `Ledger` is the door. Importing this package imports
-SQLAlchemy: do it where a ledger is opened, not at the top of a command.
+Tables are in `schema`, the rules for the file in `database`, what is written in `connectors`, `runs`, `slots`,
+`receipts` and `leases`, what is asked in `queries` (shapes in `answers`); `Ledger` is the door. Importing this package
+imports SQLAlchemy: do it where a ledger is opened, not at the top of a command.
 """
 
 from connector_core.ledger.answers import (
     ConnectorStatus,
     LoggedLine,
+    Pause,
     RejectedRecord,
     Run,
     RunReport,
@@ -32,6 +33,7 @@ __all__ = [
     "LedgerHandler",
     "LogLine",
     "LoggedLine",
+    "Pause",
     "Registered",
     "RejectedRecord",
     "Run",

@@ -154,9 +154,23 @@ class LoggedLine:
 
 @dataclass(frozen=True, kw_only=True)
 class SlotNote:
-    """What became of a slot of the schedule: `state` run or skipped, and why."""
+    """What became of a slot of the schedule: `state` run or skipped, and why. `run_id` is the run of a slot that was
+    run, `attempts` how often it began (twice when the first process died).
+    """
 
     connector: str
     at: datetime
     state: str
     reason: str
+    run_id: str | None = None
+    attempts: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """Since when a connector is paused, by whom and why."""
+
+    connector: str
+    at: datetime
+    by: str
+    why: str

@@ -103,6 +103,13 @@ def _take(database: Database, now: datetime, resource: str, holder: str, ttl: fl
     return Lease(resource=resource, holder=holder, fencing=fencing, since=now, taken_from=dead)
 
 
+def living(connection: Connection, now: datetime, resource: str) -> str | None:
+    """The living holder of the resource; None when nobody has it."""
+    row = connection.execute(select(leases).where(leases.c.resource == resource)).one_or_none()
+    holder: str | None = None if row is None or not row.held or _dead(row, now) else row.holder
+    return holder
+
+
 def _named(row: Row[Any]) -> str:
     return f"{row.holder} on {row.host}, pid {row.pid}"
 

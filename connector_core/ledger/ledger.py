@@ -12,7 +12,7 @@ from typing import Self
 
 from connector_core.batch import Receipt, Reject
 from connector_core.errors import ConnectorError
-from connector_core.ledger import connectors, leases, runs
+from connector_core.ledger import connectors, leases, runs, slots
 from connector_core.ledger import receipts as commits
 from connector_core.ledger.connectors import Registered
 from connector_core.ledger.database import Database, open_database
@@ -127,15 +127,21 @@ class Ledger(Queries):
 
     # --- runs
 
-    def begin_run(self, connector: str, *, trigger: str, run_id: str) -> tuple[str, ...]:
+    def begin_run(self, connector: str, *, trigger: str, run_id: str, slot: datetime | None = None) -> tuple[str, ...]:
         """Note that a run begins (its caller holds the connector's lease). `trigger` says what started it, for
-        instance manual or schedule.
+        instance manual or schedule; `slot` is the slot of the schedule that this run is.
+
+        Raises `BusyError`, and notes nothing, when that slot was run or skipped by somebody else (E11). A slot whose
+        process died in the middle is taken over, once (E12).
 
         Runs of the connector that are still open have crashed: they are closed as `crashed`, at their last sign of
         life, and returned by id.
         """
         with self._database.write("begin_run") as connection:
-            return runs.begin_run(connection, self._clock(), connector, trigger, run_id)
+            left_open = runs.begin_run(connection, self._clock(), connector, trigger, run_id)
+            if slot is not None:
+                slots.begin(connection, self._clock(), connector, slot, run_id)
+            return left_open
 
     @contextlib.contextmanager
     def step(self, run_id: str, name: str, stream: str | None = None) -> Iterator[None]:
@@ -179,7 +185,25 @@ class Ledger(Queries):
         noted before (E11).
         """
         with self._database.write("slot") as connection:
-            return runs.note_slot(connection, self._clock(), connector, at, state, reason)
+            return slots.note(connection, self._clock(), connector, at, state, reason)
+
+    def follow(self, connector: str, spec: str) -> None:
+        """Note that the connector is run by the schedule that reads `spec` in words. A schedule that was not seen
+        before, or another one than before, counts from now on: nothing before is made up (E14).
+        """
+        if self.followed(connector) != spec:
+            with self._database.write("follow") as connection:
+                slots.follow(connection, self._clock(), connector, spec)
+
+    def pause(self, connector: str, *, by: str, why: str = "") -> bool:
+        """Pause a connector's schedule; a run that is going on goes on. False when it is paused already."""
+        with self._database.write("pause") as connection:
+            return slots.pause(connection, self._clock(), connector, by, self.clean(why))
+
+    def resume(self, connector: str, *, by: str) -> bool:
+        """Let a paused connector's schedule go on with the next slot; False when it is not paused."""
+        with self._database.write("resume") as connection:
+            return slots.resume(connection, self._clock(), connector, by)
 
     # --- receipts
 

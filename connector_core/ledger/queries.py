@@ -14,9 +14,11 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func,
 from connector_core.batch import Counts, SchemaChange
 from connector_core.errors import ConfigError
 from connector_core.ledger import connectors as registry
+from connector_core.ledger import slots as schedule
 from connector_core.ledger.answers import (
     ConnectorStatus,
     LoggedLine,
+    Pause,
     RejectedRecord,
     Run,
     RunReport,
@@ -41,6 +43,7 @@ from connector_core.ledger.schema import (
     slots,
     steps,
 )
+from connector_core.scheduling.due import History
 
 
 class Queries:
@@ -157,9 +160,35 @@ class Queries:
         asked = select(slots).where(slots.c.connector == connector).order_by(slots.c.at.desc()).limit(limit)
         with self._database.read() as connection:
             return [
-                SlotNote(connector=row.connector, at=row.at, state=row.state, reason=row.reason)
+                SlotNote(
+                    connector=row.connector,
+                    at=row.at,
+                    state=row.state,
+                    reason=row.reason,
+                    run_id=row.run_id,
+                    attempts=row.attempts or 0,
+                )
                 for row in connection.execute(asked)
             ]
+
+    def history(self, connector: str, spec: str) -> History:
+        """What `scheduling.due` has to know of a connector whose schedule reads `spec` in words.
+
+        Slots and runs that lie more than 24 hours in the future were noted by a clock that was wrong: they are not
+        looked at, so that a clock that was set right again stops nothing.
+        """
+        with self._database.read() as connection:
+            return schedule.history(connection, self._clock(), connector, spec)
+
+    def followed(self, connector: str) -> str | None:
+        """The schedule, in words, by which the connector was last run; None when it never was."""
+        with self._database.read() as connection:
+            return schedule.followed(connection, connector)
+
+    def paused(self, connector: str) -> Pause | None:
+        """Who paused the connector, when and why; None when it is not paused."""
+        with self._database.read() as connection:
+            return schedule.paused(connection, connector)
 
 
 def _runs(connection: Connection, connector: str | None, limit: int | None) -> list[Run]:

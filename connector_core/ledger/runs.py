@@ -1,4 +1,4 @@
-"""Runs, their steps, their log lines, and the slots of the schedule."""
+"""Runs, their steps and their log lines."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from datetime import datetime
 from sqlalchemy import Connection, func, insert, select, update
 
 from connector_core.errors import ConnectorError
-from connector_core.ledger.database import insert_once
 from connector_core.ledger.processes import Process
-from connector_core.ledger.schema import lines, receipts, runs, slots, steps
+from connector_core.ledger.schema import lines, receipts, runs, steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +114,3 @@ def write_lines(
                 for line in found
             ],
         )
-
-
-def note_slot(connection: Connection, now: datetime, connector: str, at: datetime, state: str, reason: str) -> bool:
-    """See `Ledger.slot`."""
-    note = insert_once(connection, slots).values(connector=connector, at=at, state=state, reason=reason, noted_at=now)
-    return connection.scalar(note.returning(slots.c.state)) is not None

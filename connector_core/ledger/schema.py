@@ -25,6 +25,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     update,
 )
 
@@ -214,6 +215,28 @@ slots = Table(
     Column("state", String, nullable=False),
     Column("reason", Text, nullable=False),
     Column("noted_at", Instant, nullable=False),
+    Column("run_id", String),  # the run of a slot that was run; the last one, when the first process died
+    Column("attempts", Integer),  # how many runs that slot has had; NULL where it was skipped
+)
+
+schedules = Table(
+    "ledger_schedules",
+    METADATA,
+    Column("connector", String, primary_key=True),
+    Column("spec", String, nullable=False),  # the schedule in words, as it was last seen
+    Column("since", Instant, nullable=False),  # when it was first seen in this form
+)
+
+pauses = Table(
+    "ledger_pauses",
+    METADATA,
+    _id(),
+    Column("connector", String, nullable=False, index=True),
+    Column("paused_at", Instant, nullable=False),
+    Column("paused_by", String, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("resumed_at", Instant),
+    Column("resumed_by", String),
 )
 
 
@@ -222,8 +245,21 @@ def _create(connection: Connection) -> None:
     connection.execute(insert(version).values(version=0))
 
 
+def _grow(connection: Connection) -> None:
+    """Make the tables and columns that are missing. New columns may be NULL."""
+    METADATA.create_all(connection)
+    found = inspect(connection)
+    quote = connection.dialect.identifier_preparer.quote
+    for table in METADATA.sorted_tables:
+        there = {column["name"] for column in found.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                kind = column.type.compile(connection.dialect)
+                connection.execute(text(f"ALTER TABLE {quote(table.name)} ADD COLUMN {quote(column.name)} {kind}"))
+
+
 Step = Callable[[Connection], None]
-STEPS: tuple[Step, ...] = (_create,)
+STEPS: tuple[Step, ...] = (_create, _grow)
 """Step n leads from version n to n + 1. A step that was released is never changed; a new one is added at the end."""
 
 

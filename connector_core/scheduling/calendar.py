@@ -1,0 +1,85 @@
+"""A connector's schedule: from its settings, the source's default, and the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from connector_core import plugins
+from connector_core.errors import ConfigError, ConnectorError, Place
+from connector_core.scheduling.due import Due, History, due
+from connector_core.scheduling.slots import Cron, Grid, Interval, Schedule, spec
+
+if TYPE_CHECKING:
+    from connector_core.config import Connector
+    from connector_core.ledger import Ledger
+
+OFF = "off"
+"""The words for a connector that has no schedule at present."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A connector in the calendar. `schedule` is None when it has no frequency: it runs only by hand."""
+
+    connector: Connector
+    schedule: Schedule | None
+
+    @property
+    def spec(self) -> str:
+        """The schedule in words; "off" when there is none or the connector is disabled."""
+        return spec(self.schedule) if self.schedule is not None and self.connector.enabled else OFF
+
+
+def entry(connector: Connector) -> Entry:
+    """The connector's schedule: `cron` wins, then `frequency` with or without `anchor_time`, then the source's
+    default frequency.
+
+    Only for that default its plugin is asked; a plugin that cannot say leaves the connector without a schedule, as
+    its run says what is wrong. Raises `ConfigError` when default, anchor and zone do not go together.
+    """
+    if connector.cron:
+        return Entry(connector=connector, schedule=Cron(expression=connector.cron, zone=connector.timezone or "UTC"))
+    seconds = connector.frequency or _default(connector)
+    if seconds is None:
+        return Entry(connector=connector, schedule=None)
+    every = timedelta(seconds=seconds)
+    if connector.anchor_time is None:
+        return Entry(connector=connector, schedule=Interval(every=every))
+    if connector.timezone and 86400 % seconds and seconds % 86400:
+        raise ConfigError(
+            f"the default frequency of {connector.source} does not fit into days, so no time zone can keep its hours",
+            hint="set a frequency that divides 24h, or a multiple of 24h, or leave timezone out",
+            place=Place(connector=connector.key),
+        )
+    grid = Grid(every=every, anchor=connector.anchor_time, zone=connector.timezone)
+    return Entry(connector=connector, schedule=grid)
+
+
+def _default(connector: Connector) -> int | None:
+    try:
+        return plugins.load("source", connector.source).description.frequency
+    except ConnectorError:
+        return None
+
+
+def history(one: Entry, ledger: Ledger | None, now: datetime) -> History:
+    """What the ledger knows of the connector; `ledger` is None where there is none yet."""
+    return History(since=now) if ledger is None else ledger.history(one.connector.key, one.spec)
+
+
+def look(one: Entry, ledger: Ledger, *, watched: datetime) -> Due:
+    """What is due now; notes the schedule that is followed, and the slots that are skipped, in the ledger.
+
+    Only skips that this call noted are in the answer: of two processes that look, one tells of them. A paused
+    connector has no slots.
+    """
+    key = one.connector.key
+    ledger.follow(key, one.spec)
+    if one.schedule is None or not one.connector.enabled or ledger.paused(key) is not None:
+        return Due()
+    known = ledger.history(key, one.spec)
+    found = due(one.schedule, known, ledger.now(), catch_up=one.connector.catch_up, watched=watched)
+    noted = tuple(skip for skip in found.skipped if ledger.slot(key, skip.at, "skipped", skip.reason))
+    return Due(run=found.run, skipped=noted, again=found.again)
