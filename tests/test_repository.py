@@ -278,7 +278,9 @@ def test_dev_hands_on_the_exit_code_of_a_child() -> None:
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_dev_takes_its_children_along_when_it_is_stopped(signum: signal.Signals, code: int, tmp_path: Path) -> None:
     (tmp_path / "child.py").write_text("import os, time; print(os.getpid(), flush=True); time.sleep(300)")
+    # a shell that starts the tests in the background has its children ignore Ctrl-C
     stopped = f"""
+signal.signal(signal.SIGINT, signal.default_int_handler)
 dev.GRACE = 0.5
 dev.setup = lambda: dev.run([sys.executable, {str(tmp_path / "child.py")!r}])
 sys.exit(dev.main(["setup"]))

@@ -23,11 +23,16 @@ from typing import Any, Self
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = (
     "connector_core.pipeline",
-    "connector_core.cli",
+    "connector_core.cli.run",
+    "connector_core.cli.progress",
+    "connector_core.cli.report",
     "connector_core.rest",
     "connector_desk",
     "connector_duckdb",
     "duckdb",
+    "jsonschema",
+    "requests_oauthlib",
+    "rich.table",
 )
 
 
@@ -91,6 +96,7 @@ class Zygote:
         is an error.
         """
         output = cwd / "output.txt"
+        output.write_bytes(b"")  # a process may be killed before it has said anything
         request = {
             "arguments": list(arguments),
             "cwd": str(cwd),
