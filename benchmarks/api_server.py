@@ -19,11 +19,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 RECORDS = 100  # of a page
-BOOKMARK = int(datetime(2014, 1, 1, tzinfo=UTC).timestamp())  # the newest records are later, every start date is earlier
+BOOKMARK = int(
+    datetime(2014, 1, 1, tzinfo=UTC).timestamp()
+)  # the newest records are later, every start date is earlier
 REQUEST = re.compile(rb"GET (?:http://[^/]+)?/api/v2/(\w+)(?:\?(\S*))? HTTP")
 PAGE = re.compile(rb"(?:^|&)page=(\d+)")
 SINCE = re.compile(rb"(?:^|&)since_updated_at=(\d+)")
-HEAD = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nDate: Mon, 01 Jun 2026 12:00:00 GMT\r\nContent-Length: %d\r\n\r\n"
+HEAD = b"\r\n".join(
+    (
+        b"HTTP/1.1 %s",
+        b"Content-Type: application/json",
+        b"Date: Mon, 01 Jun 2026 12:00:00 GMT",
+        b"Content-Length: %d",
+        b"",
+        b"",
+    )
+)
 Lists = dict[tuple[bytes, bool], list[bytes]]
 
 

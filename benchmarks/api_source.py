@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector_core.rest import NextLink, RestSource, RestStream, Since
 from ndjson_source import CASE, CUSTOMER
+
+from connector_core.rest import NextLink, RestSource, RestStream, Since
 
 
 def _stream(name: str, schema: Any) -> RestStream:
