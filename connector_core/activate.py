@@ -78,6 +78,11 @@ class _Pass:
         text = f"SELECT {what} FROM {table}{f' WHERE {where}' if where else ''}"
         return int(self.space.sql.query(text, values)[0][0])
 
+    def passed(self) -> dict[str, int]:
+        """Rows by table that the pass has brought, the root table first."""
+        tables = self.part.tables
+        return {table.name: self.number("count(*)", self.space.table(self.staging(table))) for table in tables}
+
     def staging(self, table: Table) -> str:
         return staging_name(table.name, self.batch.epoch, self.space.sql.traits)
 
@@ -96,10 +101,11 @@ class _Pass:
         """Insert new rows, replace changed ones, delete vanished ones, leave the others alone."""
         sql, part, staged = self.space.sql, self.part, self.staged()
         root, target = part.root.table, self.space.table(part.root.table.name)
-        rows = self.number("count(*)", staged.table)
+        passed = self.passed()
+        rows = passed[root.name]
         with step("activate.dedupe"):
             twice = self.dedupe(staged, rows)
-        effect = Effect(counts=self.counts or Counts(extracted=rows))
+        effect = Effect(counts=self.counts or Counts(extracted=rows), passed=passed)
 
         def gone(outer: str, columns: Sequence[str]) -> str:
             return f"NOT {has(staged, outer, columns)} AND NOT {has(kept, outer, columns)}"
@@ -133,8 +139,9 @@ class _Pass:
         """Replace all rows, and raise `_sdc_table_version` for them; or add them to those that are there."""
         sql, stream, staged = self.space.sql, self.part.stream.name, self.staged()
         root = self.part.root.table
-        rows, existing = self.number("count(*)", staged.table), self.number("count(*)", self.space.table(root.name))
-        effect = Effect(counts=self.counts or Counts(extracted=rows))
+        passed, existing = self.passed(), self.number("count(*)", self.space.table(root.name))
+        rows = passed[root.name]
+        effect = Effect(counts=self.counts or Counts(extracted=rows), passed=passed)
         version = self.known.tables[stream, ()].table_version
         lost = 0
         with step("activate.check"):

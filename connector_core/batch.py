@@ -88,7 +88,7 @@ class Part:
     key) holds `__sdc_primary_key`. `counts` holds what was decided before loading: `extracted` (all), `unchanged`
     (re-read in the overlap), `rejected`, `filtered`; the records in `root` are the rest. `version` is the column of
     the replication key (the newest value wins), None where the last one read wins. `shape`/`shape_version` belong to
-    `_sdc_tables`.
+    `_sdc_tables`. `known` are the rows, by table, that the unchanged records of `counts` would have.
     """
 
     stream: Stream
@@ -103,6 +103,14 @@ class Part:
     shape: str = ""
     shape_version: int = 1
     rewrite: bool = False
+    known: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> dict[str, int]:
+        """Rows by table, the root table first, that these records are, whether they have to be written or not."""
+        return {
+            rows.table.name: rows.count + self.known.get(rows.table.name, 0) for rows in (self.root, *self.subtables)
+        }
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -174,7 +182,8 @@ class Receipt:
 
     `sequence` is the fence's sequence after the commit: (namespace, epoch, sequence) is unique for ever. `older`
     tells per stream how many rows still carry an older shape (from the commit on that raised the shape version, until
-    there are none). `settled` are the rejects that were replayed with it.
+    there are none). `settled` are the rejects that were replayed with it. `passed` are the rows that passed through,
+    written or found unchanged, by stream and table, the stream's root table first: what Stitch would have billed.
     """
 
     connector: str
@@ -191,6 +200,7 @@ class Receipt:
     changes: tuple[SchemaChange, ...] = ()
     older: Mapping[str, int] = field(default_factory=dict)
     settled: tuple[RejectIdentity, ...] = ()
+    passed: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def details(self) -> dict[str, Any]:
         """The part of the receipt that `_sdc_commits.rows` holds as JSON; `from_details` reads it."""
@@ -201,6 +211,7 @@ class Receipt:
             "changes": [asdict(change) for change in self.changes],
             "older": dict(self.older),
             "settled": [list(identity) for identity in self.settled],
+            "passed": {stream: dict(tables) for stream, tables in self.passed.items()},
         }
 
     @staticmethod
@@ -213,6 +224,7 @@ class Receipt:
             changes=tuple(SchemaChange(**change) for change in details["changes"]),
             older=details.get("older", {}),
             settled=tuple((s, t, k, h) for s, t, k, h in details.get("settled", ())),
+            passed=details.get("passed", {}),
             **known,
         )
 

@@ -398,7 +398,9 @@ class Reader:
             return
         fresh = [row.nth for row in rows if not row.known]
         chunk = shaped.chunk if len(fresh) == shaped.chunk.count else shaped.chunk.take(fresh)
-        self._builder.add(self.root.name, chunk, Counts(extracted=len(rows), unchanged=len(rows) - len(fresh)))
+        known = shaped.chunk.rows_of([row.nth for row in rows if row.known]) if len(fresh) < len(rows) else None
+        counts = Counts(extracted=len(rows), unchanged=len(rows) - len(fresh))
+        self._builder.add(self.root.name, chunk, counts, known=known)
         if self._incremental:
             self._position.advance(
                 [Passed(r.version, r.key, shaped.hashes[r.nth], r.complete, not r.known) for r in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -111,6 +111,16 @@ class Hooks:
         """See `Target.claim`."""
         with self._blaming("connect", self._destination, Place(), "`claim` of the target "):
             return target.claim(connector, epoch=epoch, after=after)
+
+    def commits(self, target: Target, after: int) -> Sequence[Receipt]:
+        """See `Target.commits`."""
+        with self._blaming("connect", self._destination, Place(), "`commits` of the target "):
+            return target.commits(after)
+
+    def reset(self, target: Target, stream: str, *, connector: str, epoch: int) -> None:
+        """See `Target.reset`."""
+        with self._blaming("connect", self._destination, Place(stream=stream), "`reset` of the target "):
+            target.reset(stream, connector=connector, epoch=epoch)
 
     def load(self, target: Target, batch: Batch) -> Receipt:
         """See `hookspecs.load`."""

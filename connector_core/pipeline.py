@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from connector_core import beginning
+from connector_core import beginning, claiming, extraction_log
 from connector_core.batch import Claim, Counts, Receipt, Target
 from connector_core.bookmarks import Bookmark
 from connector_core.budget import Budget, Stopped
@@ -46,7 +46,7 @@ from connector_core.extraction import Bound, Deletes, Reader, Reports
 from connector_core.fetch import Fetcher, RetryRules
 from connector_core.hooks import Hooks
 from connector_core.layout import Layout
-from connector_core.ledger import Ledger, LedgerHandler
+from connector_core.ledger import Ledger
 from connector_core.loading import Loader, when_free
 from connector_core.plugins import assemble
 from connector_core.run_report import RunOptions, RunReport
@@ -100,7 +100,8 @@ def run_connector(
             run_id=run_id,
             lost=lease.lost,
         )
-        with _extraction_log(ledger, run_id):
+        ledger.prune(ledger.now() - config.ledger.keep)
+        with extraction_log.kept(ledger, run_id):
             try:
                 outcome = run.outcome(work or run.move)
             except BaseException as error:  # a defect of the engine: the run is closed, the error goes on
@@ -120,20 +121,6 @@ def _few_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-
-
-@contextmanager
-def _extraction_log(ledger: Ledger, run_id: str) -> Iterator[None]:
-    """What the engine logs while the block lasts is kept as lines of the run."""
-    logger, handler = logging.getLogger("connector_core"), LedgerHandler(ledger, run_id)
-    if logger.getEffectiveLevel() > logging.INFO:
-        logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,19 +258,9 @@ class Run:
     def _claim(self, hooks: Hooks, target: Target) -> Claim:
         """Claim the namespace; receipts that a crash kept from the ledger are recorded now: the destination is the
         truth."""
-        ledger, connector = self._ledger, self._connector
-        destination = self._config.destination_id(connector.destination)
-        epoch, sequence = ledger.newest(destination, connector.namespace)
-        claim = self._free(partial(hooks.claim, target, connector.key, epoch=epoch, after=sequence))
-        rejected = any(counts.rejected for receipt in claim.receipts for counts in receipt.counts.values())
-        ledger.rebuild(
-            destination,
-            connector.namespace,
-            connector.key,
-            receipts=claim.receipts,
-            first_committed_at=claim.first_committed_at,
-            rejects=self._free(target.rejects) if rejected else (),
-        )
+        ledger, connector, config = self._ledger, self._connector, self._config
+        _, sequence = ledger.newest(config.destination_id(connector.destination), connector.namespace)
+        claim = claiming.claim(hooks, target, connector, config=config, ledger=ledger, free=self._free)
         if claim.receipts:
             self._warn(f"{len(claim.receipts):,} commits of earlier runs were not in the ledger; recorded now")
         if claim.newest is not None and claim.newest < sequence:
@@ -297,7 +274,6 @@ class Run:
         return when_free(act, wait=self._connector.lock_wait, clock=self._clock, stop=self._stop)
 
     def _warn(self, text: str) -> None:
-        log.warning("%s", text)
         self._tell(Warned, stream=None, text=text)
 
     def move(self, session: Session) -> None:
@@ -423,7 +399,6 @@ class Run:
         error = ended.error
         if isinstance(error, ConnectorError):
             self._tally.errors.append(error.at(connector=self._connector.key, stream=ended.stream))
-            log.error("stream %s: %s", ended.stream, error)
             log.debug("the traceback of stream %s", ended.stream, exc_info=error)
             if isinstance(error, AuthError | PluginError):
                 self._halt.set()
@@ -434,8 +409,6 @@ class Run:
 
     def _record(self, receipt: Receipt, ready: Slice) -> None:
         """Step 5: the receipt, the rejects' keys and reasons, in one ledger transaction."""
-        if receipt.bookmark is not None:
-            log.info("state update: %s = %s", receipt.stream, receipt.bookmark.get("value"))
         self._ledger.record(
             self._config.destination_id(self._connector.destination),
             self._connector.namespace,
@@ -487,7 +460,6 @@ class Run:
             self._tell(ParentVanished, stream=stream.name, parent_key=key)
 
         def warned(stream: Stream, text: str) -> None:
-            log.warning("stream %s: %s", stream.name, text)
             self._tell(Warned, stream=stream.name, text=text)
 
         def discarded(counts: Mapping[str, Counts]) -> None:
@@ -519,6 +491,7 @@ class Run:
         """Step 6: tell the reporter and every observer, one event at a time."""
         event = kind(connector=self._connector.key, run_id=self._run_id, at=self._clock.now(), **facts)
         with self._telling:
+            extraction_log.write(event)
             self._report(event)
             if self._hooks is not None:
                 self._hooks.observe(event)

@@ -76,6 +76,14 @@ class Chunk:
     extracted_at: str
     received_at: str
 
+    def rows_of(self, indexes: Sequence[int]) -> dict[Path, int]:
+        """How many rows, by table, belong to these root records."""
+        wanted = set(indexes)
+        return {
+            path: len(wanted) if path == () else sum(owner in wanted for owner in sheet.owner)
+            for path, sheet in self.sheets.items()
+        }
+
     def take(self, indexes: Sequence[int]) -> Chunk:
         """The chunk with only these root records (positions in this chunk, ascending) and their sub-rows."""
         if len(indexes) == self.count:
@@ -327,10 +335,17 @@ def key_text(key: Sequence[Any]) -> str:
     return json.dumps([*key])
 
 
-def merge(layout: StreamLayout, chunks: Sequence[Chunk], *, counts: Counts, rewrite: bool = False) -> Part:
+def merge(
+    layout: StreamLayout,
+    chunks: Sequence[Chunk],
+    *,
+    counts: Counts,
+    rewrite: bool = False,
+    known: Mapping[Path, int] | None = None,
+) -> Part:
     """The rows of several chunks of one stream, in their order, under the names that their columns have now.
 
-    A column that a chunk does not have is NULL there. `counts` and `rewrite` become the part's.
+    A column that a chunk does not have is NULL there. `counts`, `rewrite` and `known` become the part's.
     """
     stream = layout.stream
     tables = layout.tables()
@@ -354,6 +369,7 @@ def merge(layout: StreamLayout, chunks: Sequence[Chunk], *, counts: Counts, rewr
         shape=layout.shape,
         shape_version=layout.shape_version,
         rewrite=rewrite,
+        known={table.name: known[table.path] for table in tables if table.path in known} if known else {},
     )
 
 

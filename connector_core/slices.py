@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,7 @@ from connector_core.bookmarks import Bookmark
 from connector_core.budget import Stopped
 from connector_core.clock import Clock
 from connector_core.shape import Chunk, Shaper, merge
+from connector_core.tables import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +59,29 @@ class Builder:
     def _clear(self) -> None:
         self._chunks: dict[str, list[Chunk]] = {name: [] for name in self._shapers}
         self._counts: dict[str, Counts] = {name: Counts() for name in self._shapers}
+        self._known: dict[str, Counter[Path]] = {name: Counter() for name in self._shapers}
         self._rejects: list[Reject] = []
         self._records = self._size = 0
         self._begun = self._clock.monotonic()
 
     def add(
-        self, stream: str, chunk: Chunk | None, counts: Counts, *, size: int = 0, rejects: Iterable[Reject] = ()
+        self,
+        stream: str,
+        chunk: Chunk | None,
+        counts: Counts,
+        *,
+        size: int = 0,
+        rejects: Iterable[Reject] = (),
+        known: Mapping[Path, int] | None = None,
     ) -> None:
-        """Add rows (or only counts) of one stream; `size` is their share of the page's bytes."""
+        """Add rows (or only counts) of one stream; `size` is their share of the page's bytes, `known` the rows by table
+        of records that are left out as unchanged."""
         if chunk is not None and chunk.count:
             self._chunks[stream].append(chunk)
             self._records += chunk.count
         self._counts[stream] += counts
         self.totals[stream] += counts
+        self._known[stream].update(known or {})
         self._rejects.extend(rejects)
         self._size += size
 
@@ -100,6 +111,7 @@ class Builder:
                 self._chunks[name],
                 counts=self._counts[name] if self._kind == "rows" else Counts(),
                 rewrite=name in self._rewrite,
+                known=self._known[name],
             )
             for name, shaper in self._shapers.items()
         )

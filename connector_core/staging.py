@@ -71,7 +71,8 @@ def stage(space: Namespace, batch: Batch, part: Part, *, first: int) -> Effect:
             if size:
                 name = staging_name(rows.table.name, batch.epoch, space.sql.traits)
                 space.sql.bulk(space.table(name), columns, size)
-    return Effect(counts=part.counts + Counts(staged=part.root.count))
+    known = {table: part.known.get(table, 0) for table in part.passed} if part.known else {}
+    return Effect(counts=part.counts + Counts(staged=part.root.count), passed=known)
 
 
 def drop(space: Namespace, known: Registry, batch: Batch) -> None:

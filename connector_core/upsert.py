@@ -20,11 +20,12 @@ Positions = Sequence[int]
 @dataclass(kw_only=True)
 class Effect:
     """What was done for one stream: fates of its records, rows per table, root rows of an `older` shape that were
-    replaced."""
+    replaced, rows per table that `passed` through, written or not."""
 
     counts: Counts
     tables: dict[str, TableCount] = field(default_factory=dict)
     older: int = 0
+    passed: dict[str, int] = field(default_factory=dict)
 
     def count(self, table: str, *, written: int = 0, deleted: int = 0) -> None:
         """Add rows of one table."""
@@ -83,7 +84,7 @@ def write(
     `first` is the `_sdc_sequence` of its first record, `changed` what `scratch` made for it; `older` says that rows of
     an older shape are to be counted.
     """
-    effect = Effect(counts=part.counts)
+    effect = Effect(counts=part.counts, passed=part.passed)
     if not part.root.count:
         return effect
     kept = newest(part, horizon)

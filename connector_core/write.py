@@ -73,6 +73,7 @@ def load(sql: Sql, namespace: str, batch: Batch, *, now: Callable[[], datetime])
             changes=tuple(plan.changes),
             older=_older(space, batch, effects, raised=raised, before=before),
             settled=tuple(reject.identity for reject in batch.settled),
+            passed={name: effect.passed for name, effect in effects.items() if effect.passed},
         )
         _balance(receipt)
         with step("load.commit_row"):

@@ -30,6 +30,9 @@ UNITS: Mapping[str, str] = {
     "size": "size",
     "_number": "number",
     "_lookback": "duration",
+    "_keep": "duration",
+    "_from": "date or instant, UTC",
+    "_thresholds": "list of percentages",
     "_start": "date or instant, UTC",
     "_frequency": "duration with its unit",
     "_anchor": "instant with its zone",
@@ -124,6 +127,8 @@ def _default(field: FieldInfo) -> str:
         return f"`{_amount(value.total_seconds(), 'duration')}`"
     if isinstance(value, bool):
         return f"`{value}`".lower()
+    if isinstance(value, tuple):
+        return f"`{[*value]}`"
     if isinstance(value, (int, float)):
         return f"`{_amount(value, _checker(field))}`"
     return f"`{value}`"
@@ -157,6 +162,8 @@ def _unit(field: FieldInfo) -> str:
         return ", ".join(f"`{value}`" for value in values)
     if bool in _types(field.annotation):
         return "`true`, `false`"
+    if int in _types(field.annotation):
+        return "number"
     return "list of texts" if tuple in _types(field.annotation) else "text"
 
 

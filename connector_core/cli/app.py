@@ -30,6 +30,9 @@ rejects = typer.Typer(help="Rejected records: list them, try them again.", no_ar
 app.add_typer(rejects, name="rejects")
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connectors (default: all enabled ones).")]
+Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="A connector (default: all).")]
+RunId = Annotated[str | None, typer.Option(metavar="ID", help="Only this run: its id, how that begins, or last.")]
+Limit = Annotated[int, typer.Option(min=1, help="At most so many, the newest.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output, for programs.")]
 
 
@@ -145,6 +148,40 @@ def schedule(
 
 
 @app.command()
+def logs(
+    context: typer.Context,
+    name: Name = None,
+    run: RunId = None,
+    stream: Annotated[str | None, typer.Option(metavar="STREAM", help="Only lines about this stream.")] = None,
+    component: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only what this one says: engine, source, destination, …")
+    ] = None,
+    level: Annotated[str | None, typer.Option(metavar="LEVEL", help="Only this level and graver ones.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="From then on: a date, an instant, or 90m ago.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="WHEN", help="Before then.")] = None,
+    limit: Limit = 200,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines; ends with the --run.")] = False,
+    runs: Annotated[bool, typer.Option("--runs", help="List the runs instead of their lines.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the extraction log: time, who speaks, level, text. Reads only the ledger."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli import logs as commands
+
+        if runs:
+            return commands.list_runs(session, name, limit, as_json=as_json)
+        wanted = commands.Wanted(
+            name=name, run=run, stream=stream, component=component, level=level, since=since, until=until, limit=limit
+        )
+        return commands.logs(session, wanted, follow=follow, as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
 def pause(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A connector.")],
@@ -173,6 +210,50 @@ def resume(
         from connector_core.cli.pause import resume as command
 
         return command(session, name, as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    name: Name = None,
+    run: RunId = None,
+    table: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="The loads of this table, one after the other.")
+    ] = None,
+    subtables: Annotated[bool, typer.Option("--subtables", help="A line for each subtable.")] = False,
+    limit: Limit = 50,
+    as_json: Json = False,
+) -> None:
+    """Show the loading report: bookmark, rows and rejects, table by table. Reads only the ledger."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli import loads as commands
+
+        if table is not None:
+            return commands.table_history(session, name, table, limit, as_json=as_json)
+        return commands.loading_report(session, name, run, subtables=subtables, as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
+def reset(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A connector.")],
+    streams: Annotated[list[str] | None, typer.Argument(metavar="[STREAM]...", help="Streams.")] = None,
+    whole: Annotated[bool, typer.Option("--all", help="All streams of the connector.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Drop the tables of streams and forget their bookmarks: the next run reads them again."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.reset import reset as command
+
+        return command(session, name, streams or (), whole=whole, dry_run=dry_run, yes=yes, as_json=as_json)
 
     _run(context, work)
 

@@ -5,21 +5,14 @@ from __future__ import annotations
 from connector_core.cli.output import as_json as plain
 from connector_core.cli.output import counted, print_json, print_line, print_table
 from connector_core.cli.session import Session
-from connector_core.config.problems import did_you_mean
-from connector_core.errors import ConfigError
 
 
 def list_rejects(session: Session, name: str | None, stream: str | None, limit: int, *, as_json: bool) -> int:
     """Print the newest rejected records of one connector or of all that ever ran."""
     config = session.load(())
     with session.ledger(config) as ledger:
-        known = [one.connector for one in ledger.status()]
-        if name is not None and name not in {*known, *config.connectors}:
-            names = list(dict.fromkeys([*config.connectors, *known]))
-            raise ConfigError(
-                f"there is no connector {name!r}", hint=did_you_mean(name, names), code="connector_unknown"
-            )
-        keys = known if name is None else [name]
+        session.known_anywhere(config, ledger, name)
+        keys = [one.connector for one in ledger.connectors()] if name is None else [name]
         found = [reject for key in keys for reject in ledger.rejects(key, stream, limit=limit + 1)]
     found.sort(key=lambda reject: reject.last_at, reverse=True)
     shown, more = found[:limit], len(found) > limit

@@ -81,6 +81,18 @@ class Session:
         with self.ledger(config) as ledger:
             yield ledger
 
+    def known_anywhere(self, config: Config, ledger: Ledger, name: str | None) -> None:
+        """Raise `ConfigError` for a connector that is neither configured nor in the ledger."""
+        names = list(dict.fromkeys([*config.connectors, *(one.connector for one in ledger.connectors())]))
+        if name is not None and name not in names:
+            from connector_core.config.problems import did_you_mean
+
+            raise ConfigError(
+                f"there is no connector {name!r}",
+                hint=did_you_mean(name, names, f"there are: {', '.join(names)}"),
+                code="connector_unknown",
+            )
+
     def _set_up_logging(self) -> None:
         import logging
 

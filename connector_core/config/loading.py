@@ -18,6 +18,7 @@ from connector_core import plugins
 from connector_core.clock import SystemClock
 from connector_core.config import placeholders, section
 from connector_core.config.document import Document, read
+from connector_core.config.metering import MeteringSettings
 from connector_core.config.models import (
     Connector,
     Destination,
@@ -34,7 +35,8 @@ from connector_core.streams import Description
 
 M = TypeVar("M", bound=BaseModel)
 
-TABLES = ("ledger", "destinations", "connectors")
+TABLES = ("ledger", "metering", "destinations", "connectors")
+ONE = ("ledger", "metering")  # tables that there is one of; the others hold one for each name
 MOST_TABLES = 200  # destinations, or connectors, in one file; each one costs checks
 MOST_HINTS = 50  # a hint is a search for the nearest word; nobody reads more of them
 
@@ -51,6 +53,7 @@ class Config:
     ledger: LedgerSettings
     destinations: Mapping[str, Destination]
     connectors: Mapping[str, Connector]
+    metering: MeteringSettings = field(default_factory=MeteringSettings)
     plugins: Mapping[tuple[Kind, str], Plugin | PluginError] = field(default_factory=dict, repr=False)
     hidden: frozenset[str] = field(default=frozenset(), repr=False)
     warnings: tuple[str, ...] = ()
@@ -140,6 +143,7 @@ class _Loading:
         """Every check, then the configuration or all problems."""
         self._top()
         ledger = self._model(LedgerSettings, ("ledger",), self.raw.get("ledger", {}))
+        metering = self._model(MeteringSettings, ("metering",), self.raw.get("metering", {}))
         destinations = {key: self._destination(key, table) for key, table in self._tables("destinations").items()}
         connectors = {key: self._connector(key, table) for key, table in self._tables("connectors").items()}
         self._distinct({key: connector for key, connector in connectors.items() if connector})
@@ -147,6 +151,7 @@ class _Loading:
         return Config(
             path=self.document.path,
             ledger=_placed(ledger or LedgerSettings(), self.document.path.parent),
+            metering=metering or MeteringSettings(),
             destinations={key: value for key, value in destinations.items() if value},
             connectors={key: value for key, value in connectors.items() if value},
             plugins=self.plugins,
@@ -181,7 +186,7 @@ class _Loading:
                 self._problem((key,), "is not a known table", self._nearest(key, TABLES))
             elif not isinstance(value, dict):
                 self._problem((key,), "should be a table")
-            elif key != "ledger":
+            elif key not in ONE:
                 if len(value) > MOST_TABLES:
                     self._problem((key,), f"has {len(value)} tables, more than {MOST_TABLES}", "split the file")
                     self._refuse()

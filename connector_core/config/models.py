@@ -86,7 +86,7 @@ def _reject_limit(value: Any) -> RejectLimit:
     raise ValueError('should be a number of records from 0 on, or a percentage such as "5%"')
 
 
-def _instant(value: Any, *, what: str) -> datetime:
+def instant_of(value: Any, *, what: str) -> datetime:
     """An aware UTC datetime from what TOML or a variable gives; a date is its midnight UTC, a time without zone is
     UTC."""
     if isinstance(value, str):
@@ -105,7 +105,7 @@ def _instant(value: Any, *, what: str) -> datetime:
 
 
 def _start(value: Any, info: ValidationInfo) -> datetime:
-    start = _instant(value, what="a date such as 2025-11-23 or an instant such as 2025-11-23T00:00:00Z")
+    start = instant_of(value, what="a date such as 2025-11-23 or an instant such as 2025-11-23T00:00:00Z")
     now = (info.context or {}).get("now")
     if start < EARLIEST:
         raise ValueError("lies before 1970-01-01")
@@ -123,7 +123,7 @@ def _anchor(value: Any) -> datetime:
     )
     if not aware:
         raise ValueError(f"should be {wanted}")
-    return _instant(value, what=wanted)
+    return instant_of(value, what=wanted)
 
 
 def _frequency(value: Any) -> int:
@@ -158,6 +158,10 @@ def _lookback(value: Any) -> timedelta:
     return value if isinstance(value, timedelta) else timedelta(seconds=_at_least(duration(value), 0, 3660 * 86400))
 
 
+def _keep(value: Any) -> timedelta:
+    return value if isinstance(value, timedelta) else timedelta(seconds=_at_least(duration(value), 3600, 3660 * 86400))
+
+
 def _at_least(value: float, least: float, most: float) -> float:
     if not least <= value <= most:
         raise ValueError(f"should be at least {least:g} and at most {most:g}")
@@ -178,11 +182,16 @@ class Settings(BaseModel):
 
 
 class LedgerSettings(Settings):
-    """`[ledger]`: the engine's own database."""
+    """`[ledger]`: the engine's own database, and how long it keeps runs."""
 
     url: InstanceOf[Secret] = Field(
         default=Secret("sqlite:///.connector-core/ledger.db"),
         description="SQLAlchemy URL: sqlite:///FILE (relative to the folder of connectors.toml) or postgresql://...",
+    )
+
+    keep: Annotated[timedelta, PlainValidator(_keep)] = Field(
+        default=timedelta(days=60),
+        description="how long runs and their log lines are kept (duration); receipts are never forgotten",
     )
 
     @field_validator("url", mode="before")

@@ -7,6 +7,9 @@ imports SQLAlchemy: do it where a ledger is opened, not at the top of a command.
 
 from connector_core.ledger.answers import (
     ConnectorStatus,
+    Family,
+    KnownConnector,
+    Loads,
     LoggedLine,
     Pause,
     RejectedRecord,
@@ -16,21 +19,29 @@ from connector_core.ledger.answers import (
     Step,
     StreamReport,
     StreamStatus,
+    TableLoad,
+    TableLoads,
     TableReport,
     UsageRow,
 )
 from connector_core.ledger.connectors import FREE_WINDOW, Registered
 from connector_core.ledger.handler import LedgerHandler
+from connector_core.ledger.journal import LEVELS, LogFilter
 from connector_core.ledger.leases import Lease
 from connector_core.ledger.ledger import Ledger
 from connector_core.ledger.runs import LogLine
 
 __all__ = [
     "FREE_WINDOW",
+    "LEVELS",
     "ConnectorStatus",
+    "Family",
+    "KnownConnector",
     "Lease",
     "Ledger",
     "LedgerHandler",
+    "Loads",
+    "LogFilter",
     "LogLine",
     "LoggedLine",
     "Pause",
@@ -42,6 +53,8 @@ __all__ = [
     "Step",
     "StreamReport",
     "StreamStatus",
+    "TableLoad",
+    "TableLoads",
     "TableReport",
     "UsageRow",
 ]

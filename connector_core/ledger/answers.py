@@ -76,6 +76,18 @@ class ConnectorStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnownConnector:
+    """A connector that once ran: its namespace is never forgotten. `destination` is None until the first run after a
+    rebuild."""
+
+    connector: str
+    name: str
+    namespace: str
+    destination: str | None
+    first_data_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class UsageRow:
     """Rows written to one table on one UTC day: inside the free window, and those that count."""
 
@@ -120,6 +132,70 @@ class RunReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Family:
+    """A root stream with its children: where it stands, the tables that it has loaded, the rows ever written there."""
+
+    stream: str
+    children: tuple[str, ...]
+    bookmark: Mapping[str, Any] | None
+    tables: tuple[str, ...]
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableLoads:
+    """One table in the loading report. `stream` is the one it belongs to, `root` its root stream, whose newest
+    `bookmark` this is (None: a full table, or none yet).
+
+    `extracted_at` and `loaded_at` tell of the newest load. Rows written: by the `run`, in the last `day` (24 hours), in
+    this metering `period`, in the `previous` one. `counts` are the records of the stream in the run; a subtable has
+    none of its own.
+    """
+
+    table: str
+    stream: str
+    root: str
+    subtable: bool
+    bookmark: Mapping[str, Any] | None
+    extracted_at: datetime | None
+    loaded_at: datetime | None
+    run: int
+    day: int
+    period: int
+    previous: int
+    counts: Counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loads:
+    """The loading report of a connector: its tables, a stream's root table before its subtables. `run_id` is the run
+    that is told apart; the instants are those at which day, period and the previous period begin."""
+
+    connector: str
+    run_id: str | None
+    day: datetime
+    period: datetime
+    previous: datetime
+    tables: tuple[TableLoads, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableLoad:
+    """One run's load of one table. `bookmark` is where its root stream stood afterwards (None: it did not move),
+    `unchanged` the rows that came again as they were. `status` and `error` are those of the stream's extraction."""
+
+    run_id: str
+    started_at: datetime | None
+    completed_at: datetime | None
+    status: str
+    error: str | None
+    bookmark: Mapping[str, Any] | None
+    written: int
+    deleted: int
+    unchanged: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RejectedRecord:
     """The ledger's copy of a rejected record; its text is only in the destination. `seen` counts how often it was
     rejected.
@@ -142,10 +218,12 @@ class RejectedRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedLine:
-    """A log line as it was kept. `run_id` and `connector` are None for lines outside of runs."""
+    """A log line as it was kept. `number` rises with each line; `run_id` is None for lines outside of runs."""
 
+    number: int
     run_id: str | None
     connector: str | None
+    stream: str | None
     at: datetime
     component: str
     level: str

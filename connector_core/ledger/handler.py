@@ -18,14 +18,21 @@ _FLUSH_SECONDS = 1.0
 _MOST_LINES = 10_000
 _MOST_CHARACTERS = 8_192
 
+COMPONENTS = {
+    **dict.fromkeys(("budget", "children", "extraction", "fetch", "rest"), "source"),
+    **dict.fromkeys(("evolve", "loading", "staging", "write"), "destination"),
+    **dict.fromkeys(("hooks", "pipeline", "run"), "engine"),
+}
+"""Who speaks, by the first part of a logger's name."""
+
 
 class LedgerHandler(logging.Handler):
     """Keeps log lines and writes them to the ledger at least each second, at `flush` and at `close`.
 
-    Lines are redacted and printable when they arrive in the ledger. `record.component` (an `extra`), else the
-    logger's name, is the component. Never raises into the run: while the ledger cannot be written (a full disk,
-    another writer) lines wait, at most 10,000 of them; how many were given up is said in a line of its own. A line
-    longer than 8,192 characters is cut, and says so.
+    Lines are redacted and printable when they arrive in the ledger. `record.component` (an `extra`), else what
+    `COMPONENTS` says of the logger, else its name, is the component; `record.stream` the stream. Never raises into the
+    run: while the ledger cannot be written (a full disk, another writer) lines wait, at most 10,000 of them; how many
+    were given up is said in a line of its own. A line longer than 8,192 characters is cut, and says so.
     """
 
     def __init__(self, ledger: Ledger, run_id: str | None, level: int = logging.INFO) -> None:
@@ -53,8 +60,14 @@ class LedgerHandler(logging.Handler):
         text = self._ledger.clean(text)  # before it is cut: no piece of a secret may stay
         if len(text) > _MOST_CHARACTERS:
             text = f"{text[:_MOST_CHARACTERS]}... ({len(text) - _MOST_CHARACTERS} more characters)"
-        component = str(getattr(record, "component", record.name.removeprefix("connector_core.")))
-        line = LogLine(at=self._ledger.now(), component=component, level=record.levelname, text=text)
+        module = record.name.removeprefix("connector_core.").partition(".")[0]
+        line = LogLine(
+            at=self._ledger.now(),
+            component=str(getattr(record, "component", COMPONENTS.get(module, module))),
+            level=record.levelname,
+            text=text,
+            stream=getattr(record, "stream", None),
+        )
         with self._guard:
             self._waiting.append(line)
             self._keep_to_limit()

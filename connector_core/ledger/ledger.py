@@ -12,7 +12,7 @@ from typing import Self
 
 from connector_core.batch import Receipt, Reject
 from connector_core.errors import ConnectorError
-from connector_core.ledger import connectors, leases, runs, slots
+from connector_core.ledger import connectors, journal, leases, runs, slots
 from connector_core.ledger import receipts as commits
 from connector_core.ledger.connectors import Registered
 from connector_core.ledger.database import Database, open_database
@@ -180,6 +180,16 @@ class Ledger(Queries):
         with self._database.write("log") as connection:
             runs.write_lines(connection, run_id, lines, self.clean)
 
+    def prune(self, before: datetime) -> int:
+        """Forget runs, steps and log lines of runs that ended before an instant, at most 1,000 runs at a time; returns
+        how many runs. The newest run of each connector stays; receipts are never forgotten.
+        """
+        with self._database.read() as connection:
+            if not journal.prunable(connection, before):
+                return 0
+        with self._database.write("prune") as connection:
+            return journal.prune(connection, before)
+
     def slot(self, connector: str, at: datetime, state: str, reason: str = "") -> bool:
         """Note what becomes of the slot at the instant `at`: `state` is run or skipped. False when that slot was
         noted before (E11).
@@ -227,6 +237,11 @@ class Ledger(Queries):
             if new:
                 runs.write_lines(connection, receipt.run_id, lines, self.clean)
             return new
+
+    def forget_bookmark(self, destination_id: str, namespace: str, stream: str) -> None:
+        """Forget the bookmarks of a root stream, as a reset has done in the destination. May be repeated."""
+        with self._database.write("forget") as connection:
+            commits.forget_bookmark(connection, destination_id, namespace, stream)
 
     def newest(self, destination_id: str, namespace: str) -> tuple[int, int]:
         """Epoch and sequence of the newest receipt known for a namespace, of the newest epoch first; (0, 0) when

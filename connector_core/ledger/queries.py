@@ -14,9 +14,13 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func,
 from connector_core.batch import Counts, SchemaChange
 from connector_core.errors import ConfigError
 from connector_core.ledger import connectors as registry
+from connector_core.ledger import journal, loads
 from connector_core.ledger import slots as schedule
 from connector_core.ledger.answers import (
     ConnectorStatus,
+    Family,
+    KnownConnector,
+    Loads,
     LoggedLine,
     Pause,
     RejectedRecord,
@@ -26,15 +30,16 @@ from connector_core.ledger.answers import (
     Step,
     StreamReport,
     StreamStatus,
+    TableLoad,
     TableReport,
     UsageRow,
 )
 from connector_core.ledger.database import Database
+from connector_core.ledger.journal import LogFilter
 from connector_core.ledger.processes import Process
 from connector_core.ledger.schema import (
     COUNTS,
     connectors,
-    lines,
     receipt_counts,
     receipt_tables,
     receipts,
@@ -75,6 +80,24 @@ class Queries:
                 for row in known
             ]
 
+    def connectors(self) -> list[KnownConnector]:
+        """Every connector that was ever registered, by name of its key."""
+        with self._database.read() as connection:
+            return [
+                KnownConnector(
+                    connector=row.connector,
+                    name=row.name,
+                    namespace=row.namespace,
+                    destination=row.destination,
+                    first_data_at=registry.first_data_at(connection, row.connector),
+                )
+                for row in connection.execute(select(connectors).order_by(connectors.c.connector)).all()
+            ]
+
+    def first_data_of_all(self) -> datetime | None:
+        """When the first metered row of any connector was committed; None before that."""
+        return min((one.first_data_at for one in self.connectors() if one.first_data_at is not None), default=None)
+
     def usage(
         self, connector: str | None = None, *, since: datetime | None = None, until: datetime | None = None
     ) -> list[UsageRow]:
@@ -101,59 +124,61 @@ class Queries:
                     hint="`connector-core logs` lists the runs",
                     code="unknown_run",
                 )
-            made = connection.execute(select(steps).where(steps.c.run_id == run_id).order_by(steps.c.id)).all()
             return RunReport(
                 run=_run(row),
-                steps=tuple(
-                    Step(
-                        name=step.name,
-                        stream=step.stream,
-                        started_at=step.started_at,
-                        finished_at=step.finished_at,
-                        exit_status=step.exit_status,
-                        text=step.text,
-                    )
-                    for step in made
-                ),
+                steps=_steps(connection, run_id),
                 tables=_tables_of(connection, run_id),
                 streams=_streams_of(connection, run_id),
                 changes=_changes_of(connection, run_id),
             )
+
+    def loads(
+        self, connector: str, run_id: str | None, *, day: datetime, period: datetime, previous: datetime
+    ) -> Loads:
+        """The loading report of a connector: rows by table in the run, since `day`, since `period`, and between
+        `previous` and `period`. Tables that had no part in a load since `previous` are left out.
+        """
+        with self._database.read() as connection:
+            return loads.loads(connection, connector, run_id, day=day, period=period, previous=previous)
+
+    def families(self, connector: str) -> list[Family]:
+        """The root streams that a connector has loaded into its present destination, by name."""
+        with self._database.read() as connection:
+            return loads.families(connection, connector)
+
+    def tables(self, connector: str) -> list[str]:
+        """The tables that a connector has ever loaded, by name."""
+        asked = select(receipt_tables.c.table_name).distinct().order_by(receipt_tables.c.table_name)
+        asked = asked.join(receipts, receipts.c.id == receipt_tables.c.receipt).where(receipts.c.connector == connector)
+        with self._database.read() as connection:
+            return list(connection.scalars(asked))
+
+    def table_loads(self, connector: str, table: str, *, limit: int) -> list[TableLoad]:
+        """The loads of one table, run by run, newest first; empty for a table that never took part in one."""
+        with self._database.read() as connection:
+            return loads.table_loads(connection, connector, table, limit)
 
     def rejects(self, connector: str, stream: str | None = None, *, limit: int | None = None) -> list[RejectedRecord]:
         """Rejected records that were not replayed yet, each once, the last rejected first."""
         with self._database.read() as connection:
             return _rejects(connection, connector, stream, limit)
 
-    def logs(
-        self, run_id: str | None = None, *, connector: str | None = None, limit: int | None = None
-    ) -> list[LoggedLine]:
-        """Log lines of one run, of one connector or of all, oldest first; with `limit` the newest so many."""
-        asked = (
-            select(lines, runs.c.connector).outerjoin(runs, runs.c.run_id == lines.c.run_id).order_by(lines.c.id.desc())
-        )
-        if run_id is not None:
-            asked = asked.where(lines.c.run_id == run_id)
-        if connector is not None:
-            asked = asked.where(runs.c.connector == connector)
+    def logs(self, run_id: str | None = None, *, limit: int | None = None, **wanted: Any) -> list[LoggedLine]:
+        """Log lines of one run or of all, oldest first; with `limit` the newest so many. `wanted`: more of
+        `LogFilter`.
+        """
         with self._database.read() as connection:
-            found = connection.execute(asked.limit(limit)).all()
-        return [
-            LoggedLine(
-                run_id=row.run_id,
-                connector=row.connector,
-                at=row.at,
-                component=row.component,
-                level=row.level,
-                text=row.text,
-            )
-            for row in reversed(found)
-        ]
+            return journal.logged(connection, LogFilter(run_id=run_id, **wanted), limit)
 
-    def runs(self, connector: str | None = None, *, limit: int | None = None) -> list[Run]:
-        """Runs of one connector or all, newest first."""
+    def runs(self, connector: str | None = None, *, begins: str | None = None, limit: int | None = None) -> list[Run]:
+        """Runs of one connector or all, newest first; with `begins` those whose id begins so."""
         with self._database.read() as connection:
-            return _runs(connection, connector, limit)
+            return _runs(connection, connector, limit, begins)
+
+    def steps(self, run_id: str) -> tuple[Step, ...]:
+        """The steps of a run, in the order in which they began."""
+        with self._database.read() as connection:
+            return _steps(connection, run_id)
 
     def slots(self, connector: str, *, limit: int | None = None) -> list[SlotNote]:
         """What became of the slots of a connector's schedule, latest slot first."""
@@ -191,8 +216,10 @@ class Queries:
             return schedule.paused(connection, connector)
 
 
-def _runs(connection: Connection, connector: str | None, limit: int | None) -> list[Run]:
+def _runs(connection: Connection, connector: str | None, limit: int | None, begins: str | None = None) -> list[Run]:
     asked = select(runs).order_by(runs.c.id.desc()).limit(limit)
+    if begins is not None:
+        asked = asked.where(runs.c.run_id.startswith(begins, autoescape=True))
     if connector is not None:
         asked = asked.where(runs.c.connector == connector)
     return [_run(row) for row in connection.execute(asked)]
@@ -212,6 +239,21 @@ def _run(row: Row[Any]) -> Run:
     )
 
 
+def _steps(connection: Connection, run_id: str) -> tuple[Step, ...]:
+    made = connection.execute(select(steps).where(steps.c.run_id == run_id).order_by(steps.c.id))
+    return tuple(
+        Step(
+            name=step.name,
+            stream=step.stream,
+            started_at=step.started_at,
+            finished_at=step.finished_at,
+            exit_status=step.exit_status,
+            text=step.text,
+        )
+        for step in made
+    )
+
+
 def _sums() -> list[Any]:
     return [func.sum(receipt_counts.c[name]).label(name) for name in COUNTS]
 
@@ -221,10 +263,7 @@ def _counts(row: Row[Any]) -> Counts:
 
 
 def _streams(connection: Connection, connector: str) -> tuple[StreamStatus, ...]:
-    # a connector that has moved to another destination began anew there
-    newest = select(receipts.c.destination).where(receipts.c.connector == connector)
-    here = connection.scalar(newest.order_by(receipts.c.committed_at.desc(), receipts.c.id.desc()).limit(1))
-    mine = and_(receipts.c.connector == connector, receipts.c.destination == here)
+    mine = loads.here(connection, connector)
     own = _by_stream(
         connection,
         select(receipts.c.stream, *_sums())

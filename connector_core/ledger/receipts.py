@@ -86,6 +86,12 @@ def newest(connection: Connection, destination: str, namespace: str) -> tuple[in
     return (row.epoch, row.sequence) if row else (0, 0)
 
 
+def forget_bookmark(connection: Connection, destination: str, namespace: str, stream: str) -> None:
+    """See `Ledger.forget_bookmark`."""
+    place = and_(receipts.c.destination == destination, receipts.c.namespace == namespace, receipts.c.stream == stream)
+    connection.execute(update(receipts).where(place).values(bookmark=None, older=None))
+
+
 def _settle(connection: Connection, now: datetime, receipt: Receipt) -> None:
     """Rejects that were replayed are no longer listed nor counted."""
     for identity in receipt.settled:
@@ -128,10 +134,17 @@ def _row(now: datetime, destination: str, namespace: str, receipt: Receipt) -> d
 
 
 def _tables(number: int, receipt: Receipt) -> list[dict[str, Any]]:
-    return [
-        {"receipt": number, "table_name": name, "written": table.written, "deleted": table.deleted}
+    rows = {
+        name: {"receipt": number, "table_name": name, "written": table.written, "deleted": table.deleted}
         for name, table in receipt.tables.items()
-    ]
+    }
+    for row in rows.values():
+        row |= {"stream": None, "place": None, "passed": None}
+    for stream, tables in receipt.passed.items():
+        for place, (name, passed) in enumerate(tables.items()):
+            row = rows.setdefault(name, {"receipt": number, "table_name": name, "written": 0, "deleted": 0})
+            row |= {"stream": stream, "place": place, "passed": passed}
+    return [*rows.values()]
 
 
 def _counts(number: int, receipt: Receipt) -> list[dict[str, Any]]:

@@ -15,12 +15,15 @@ from connector_core.ledger.schema import lines, receipts, runs, steps
 
 @dataclass(frozen=True, kw_only=True)
 class LogLine:
-    """One line of a run's log. `component` is who speaks (engine, source, destination), `level` a name of `logging`."""
+    """One line of a run's log. `component` is who speaks (engine, source, destination), `level` a name of `logging`,
+    `stream` the one it is about. `connector` is needed by lines outside of runs only."""
 
     at: datetime
     component: str
     level: str
     text: str
+    stream: str | None = None
+    connector: str | None = None
 
 
 def begin_run(connection: Connection, now: datetime, connector: str, trigger: str, run_id: str) -> tuple[str, ...]:
@@ -110,6 +113,8 @@ def write_lines(
                     "component": line.component,
                     "level": line.level,
                     "text": clean(line.text),
+                    "stream": None if line.stream is None else clean(line.stream),
+                    "connector": line.connector,
                 }
                 for line in found
             ],

@@ -133,6 +133,8 @@ lines = Table(
     Column("component", String, nullable=False),
     Column("level", String, nullable=False),
     Column("text", Text, nullable=False),
+    Column("connector", String),  # of a line outside of runs; the others have their run's
+    Column("stream", String),
     Index("ledger_lines_of", "run_id", "id"),
 )
 
@@ -167,6 +169,10 @@ receipt_tables = Table(
     Column("table_name", String, primary_key=True),
     Column("written", BigInteger, nullable=False),
     Column("deleted", BigInteger, nullable=False),
+    # NULL in receipts of versions that did not count this
+    Column("stream", String),
+    Column("place", Integer),  # 0: the stream's root table
+    Column("passed", BigInteger),  # rows that were written or found unchanged
 )
 
 COUNTS = (
@@ -240,6 +246,14 @@ pauses = Table(
 )
 
 
+notices = Table(
+    "ledger_notices",
+    METADATA,
+    Column("subject", String, primary_key=True),
+    Column("noted_at", Instant, nullable=False),
+)
+
+
 def _create(connection: Connection) -> None:
     METADATA.create_all(connection)
     connection.execute(insert(version).values(version=0))
@@ -259,7 +273,7 @@ def _grow(connection: Connection) -> None:
 
 
 Step = Callable[[Connection], None]
-STEPS: tuple[Step, ...] = (_create, _grow)
+STEPS: tuple[Step, ...] = (_create, _grow, _grow)  # each growth of METADATA is a step
 """Step n leads from version n to n + 1. A step that was released is never changed; a new one is added at the end."""
 
 

@@ -1,0 +1,132 @@
+"""The extraction log of a run: what the engine and its plugins say, and what events mean in one line each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import singledispatch
+from typing import NamedTuple
+
+from connector_core.config.units import spoken
+from connector_core.events import (
+    BatchLoaded,
+    Event,
+    ParentVanished,
+    RecordsRejected,
+    RunFinished,
+    RunStarted,
+    SchemaChanged,
+    StreamFinished,
+    StreamStarted,
+    Waiting,
+    Warned,
+)
+from connector_core.ledger import Ledger, LedgerHandler
+
+log = logging.getLogger("connector_core.run")
+
+
+class Line(NamedTuple):
+    """What the log says of an event: who speaks, how grave it is, about which stream."""
+
+    component: str
+    level: int
+    stream: str | None
+    text: str
+
+
+@contextmanager
+def kept(ledger: Ledger, run_id: str) -> Iterator[None]:
+    """What the engine logs while the block lasts is kept as lines of the run."""
+    logger, handler = logging.getLogger("connector_core"), LedgerHandler(ledger, run_id)
+    if logger.getEffectiveLevel() > logging.INFO:
+        logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def write(event: Event) -> None:
+    """Log an event that tells something a reader of the log wants to know."""
+    for line in _lines(event):
+        log.log(line.level, "%s", line.text, extra={"component": line.component, "stream": line.stream})
+
+
+@singledispatch
+def _lines(event: Event) -> list[Line]:
+    return []
+
+
+@_lines.register
+def _(event: RunStarted) -> list[Line]:
+    return [Line("engine", logging.INFO, None, f"run {event.run_id} reads {', '.join(event.streams) or 'nothing'}")]
+
+
+@_lines.register
+def _(event: StreamStarted) -> list[Line]:
+    text = f"found current bookmark for {event.stream}: {event.since}" if event.since else "reads the whole table"
+    return [Line("source", logging.INFO, event.stream, text)]
+
+
+@_lines.register
+def _(event: Waiting) -> list[Line]:
+    detail = f" ({event.detail})" if event.detail else ""
+    text = f"waits {spoken(event.seconds)}: {event.reason.replace('_', ' ')}{detail}"
+    level = logging.WARNING if event.reason == "retry" else logging.INFO
+    return [Line("source", level, event.stream or None, text)]
+
+
+@_lines.register
+def _(event: BatchLoaded) -> list[Line]:
+    receipt = event.receipt
+    rows = f"{receipt.metered:,} rows written"
+    if receipt.kind == "stage":
+        rows = f"{sum(counts.staged for counts in receipt.counts.values()):,} records staged"
+    lines = [Line("destination", logging.INFO, receipt.stream, f"committed batch {receipt.number}: {rows}")]
+    if receipt.bookmark is not None:
+        text = f"state update: {receipt.stream} = {receipt.bookmark.get('value')}"
+        lines.append(Line("destination", logging.INFO, receipt.stream, text))
+    return lines
+
+
+@_lines.register
+def _(event: SchemaChanged) -> list[Line]:
+    change = event.change
+    column = f".{change.column}" if change.column else ""
+    detail = f" ({change.detail})" if change.detail else ""
+    return [Line("destination", logging.INFO, event.stream, f"{change.what} {change.table}{column}{detail}")]
+
+
+@_lines.register
+def _(event: RecordsRejected) -> list[Line]:
+    codes = ", ".join(f"{count:,} {code}" for code, count in event.codes.items())
+    return [Line("engine", logging.WARNING, event.stream, f"records rejected: {codes}; the first: {event.first}")]
+
+
+@_lines.register
+def _(event: ParentVanished) -> list[Line]:
+    return [Line("source", logging.WARNING, event.stream, f"the record {event.parent_key} vanished while it was read")]
+
+
+@_lines.register
+def _(event: Warned) -> list[Line]:
+    return [Line("engine" if event.stream is None else "source", logging.WARNING, event.stream, event.text)]
+
+
+@_lines.register
+def _(event: StreamFinished) -> list[Line]:
+    if event.error:
+        return [Line("source", logging.ERROR, event.stream, f"failed: {event.error}")]
+    return [Line("source", logging.INFO, event.stream, f"done: {event.counts.extracted:,} records extracted")]
+
+
+@_lines.register
+def _(event: RunFinished) -> list[Line]:
+    level = logging.CRITICAL if event.error else logging.INFO
+    error = f": {event.error}" if event.error else ""
+    did = f"{event.rows_written:,} rows written in {spoken(event.seconds)}"
+    return [Line("engine", level, None, f"run {event.status} with exit status {event.exit_code}; {did}{error}")]
