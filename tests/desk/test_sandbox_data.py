@@ -4,6 +4,7 @@ again."""
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from functools import cache
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 
 from connector_desk.sandbox import Sandbox, Settings
 from connector_desk.sandbox.desk import Desk
+from connector_desk.sandbox.voices import VOICES, voice
+from connector_desk.sandbox.words import ODD_SUBJECTS
 
 NOW = "2026-01-01T00:00:00Z"
 SEEDS = (1, 2, 3)
@@ -77,8 +80,10 @@ def test_cases_hold_every_channel_and_kind_of_nothing(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_custom_fields_have_every_type_and_the_same_keys_everywhere(seed: int) -> None:
-    for kind, resource in (("ticket", "cases"), ("customer", "customers")):
-        defined = {row["name"]: row["data"] for row in held(seed)["custom_fields"] if row["type"] == kind}
+    fields = held(seed)["custom_fields"]
+    assert [row["name"] for row in fields if not row["active"]] == ["old_queue"], "defined once, and on no record"
+    for kind, resource in (("ticket", "cases"), ("customer", "customers"), ("company", "companies")):
+        defined = {row["name"]: row["data"] for row in fields if row["type"] == kind and row["active"]}
         records = held(seed)[resource]
         assert {tuple(record["custom_fields"]) for record in records} == {tuple(defined)}
         types = defaultdict(set)
@@ -105,6 +110,34 @@ def test_text_holds_what_breaks_loaders(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_people_write_in_many_languages_and_a_case_stays_in_its_own(seed: int) -> None:
+    cases = held(seed)["cases"]
+    assert {None, "en", "en_us", *VOICES} == {case["language"] for case in held(seed, 600)["cases"]}
+    said = {message["_links"]["case"]["href"]: message["body"] for message in held(seed)["messages"]}
+    for case in cases:
+        issues = voice(case["language"]).issues
+        (about,) = [subject for subject, opening in issues if opening[:60] in said[case["_links"]["self"]["href"]]]
+        assert case["subject"] in (about, "(No Subject)", *ODD_SUBJECTS)
+    by_case = {case["_links"]["self"]["href"]: case for case in cases}
+    for reply in held(seed)["replies"]:
+        case = by_case[reply["_links"]["case"]["href"]]
+        speaks = voice(case["language"])
+        if reply["body"] and len(reply["body"]) < 10_000:
+            known = speaks.answers if reply["direction"] == "out" else speaks.details
+            assert any(sentence[:30] in reply["body"] for sentence in known)
+
+
+def test_the_languages_bring_their_scripts() -> None:
+    texts = "".join(leaf for leaf in every(held(1)["messages"] + held(1)["replies"]) if isinstance(leaf, str))
+    for script in ("HEBREW LETTER", "ARABIC LETTER", "CJK UNIFIED", "HIRAGANA", "HANGUL", "THAI", "DEVANAGARI VOWEL"):
+        assert any(unicodedata.name(letter, "").startswith(script) for letter in set(texts)), script
+    assert {"CYRILLIC", "GREEK", "EMOJI"} <= {unicodedata.name(letter, "").split(" ")[0] for letter in set(texts)}
+    assert any(unicodedata.combining(letter) for letter in set(texts)), "combining marks"
+    assert any(unicodedata.normalize("NFC", text) != text for text in texts.split("\n")), "texts that are not composed"
+    assert any(ord(letter) > 0xFFFF for letter in set(texts)), "beyond the basic plane"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_replies_have_the_shape_of_their_channel(seed: int) -> None:
     keys = defaultdict(set)
     links = defaultdict(set)
@@ -120,6 +153,12 @@ def test_replies_have_the_shape_of_their_channel(seed: int) -> None:
     assert next(iter(keys["tweet"]))[:4] == ("id", "body", "direction", "status")
     assert ("sent_by" in links["email"], "entered_by" in links["phone_call"]) == (True, True)
     assert "sent_by" not in links["phone_call"]
+    assert ("created_by" in links["chat_message"], "likes" in links["facebook_comment"]) == (True, True)
+    assert {"topic", "best_answer"} <= links["community_answer"]
+    mails = [reply for reply in held(seed)["replies"] if "hidden" in reply and "client_type" in reply]
+    assert all((mail["hidden_at"] is not None) == mail["hidden"] for mail in mails)
+    chats = [reply for reply in held(seed)["replies"] if "event_type" in reply]
+    assert all(reply["body"] in ("", None) for reply in chats if reply["event_type"])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -142,7 +181,8 @@ def test_replies_hold_their_difficulties(seed: int, cases: int) -> None:
     if cases > 100:
         assert any(reply["updated_at"] < reply["created_at"] for reply in replies)
         assert any(reply["body"] == "" for reply in replies)
-        assert {reply["status"] for reply in replies} == {"draft", "sent", "failed", "received"}
+        assert {reply["status"] for reply in replies} == {"draft", "sent", "pending", "failed", "received"}
+        assert all((reply["sent_at"] is None) == (reply["status"] in ("draft", "pending")) for reply in replies)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -9,7 +9,8 @@ from .fields import draw_all
 from .interactions import first_words
 from .record import Record, stamp
 from .site import DAY, CasePlan, Site, rng_for
-from .words import LABELS, LANGUAGES, NUL_BLURB, SUBJECTS, letter, pick
+from .topics import Topic, letter, topic
+from .words import LABELS, NUL_BLURB, pick
 
 STATUSES: Final = ("new",) * 8 + ("open",) * 7 + ("resolved",) * 3 + ("pending",) * 2 + ("closed",)
 ROUTES: Final = (None, None, "added", "available", "assigned", "scheduled")
@@ -17,7 +18,7 @@ ROUTES: Final = (None, None, "added", "available", "assigned", "scheduled")
 
 def case(plan: CasePlan, site: Site) -> Record:
     """A case as a list entry has it, without links."""
-    rng = rng_for(site.seed, "case", plan.id)
+    rng, about = rng_for(site.seed, "case", plan.id), topic(plan, site)
     status = pick(rng, STATUSES)
     opened = plan.created + int((plan.updated - plan.created) * rng.random()) if status != "new" else None
     resolved = _resolved(rng, plan, status, opened)
@@ -25,7 +26,7 @@ def case(plan: CasePlan, site: Site) -> Record:
     if rng.random() < 0.1:  # a bulk job that leaves updated_at alone
         changed = min(site.now, plan.updated + 1 + int(rng.random() * 30 * DAY))
     label_ids = rng.sample(site.labels, int(rng.random() ** 2 * 5))
-    blurb = first_words(plan, site)[:250] if rng.random() < 0.9 else pick(rng, (None, ""))
+    blurb = first_words(plan, site, about)[:250] if rng.random() < 0.9 else pick(rng, (None, ""))
     if rng.random() < site.nul_share:
         blurb = NUL_BLURB
     fields: dict[str, Any] = {
@@ -34,20 +35,20 @@ def case(plan: CasePlan, site: Site) -> Record:
         "changed_at": stamp(changed),
         "created_at": stamp(plan.created),
         "custom_fields": None,
-        "description": _description(rng),
+        "description": _description(rng, about),
         "external_id": _external_id(rng, plan.id),
         "first_opened_at": stamp(opened),
         "first_resolved_at": stamp(resolved),
         "label_ids": sorted(label_ids),
         "labels": [LABELS[site.labels.index(id)] for id in label_ids],
-        "language": pick(rng, LANGUAGES),
+        "language": about.language,
         "locked_until": stamp(min(site.now, plan.updated + 900)) if rng.random() < 0.03 else None,
         "opened_at": stamp(opened),
         "priority": 1 + int(rng.random() * 10) if rng.random() < 0.3 else 4,
         "received_at": stamp(plan.created + (plan.updated - plan.created) // 2) if rng.random() < 0.9 else None,
         "resolved_at": stamp(resolved),
         "status": status,
-        "subject": "(No Subject)" if plan.channel == "phone" else pick(rng, SUBJECTS),
+        "subject": "(No Subject)" if plan.channel == "phone" else about.subject,
         "type": plan.channel,
         "updated_at": stamp(plan.updated),
         "active_at": stamp(max(plan.created, plan.updated - int(rng.random() * 600))) if rng.random() < 0.95 else None,
@@ -82,17 +83,13 @@ def _resolved(rng: Random, plan: CasePlan, status: str, opened: int | None) -> i
     return None
 
 
-def _description(rng: Random) -> str | None:
+def _description(rng: Random, about: Topic) -> str | None:
     chance = rng.random()
     if chance < 0.5:
         return None
-    return (
-        ""
-        if chance < 0.6
-        else "(No Description)"
-        if chance < 0.65
-        else letter(rng).replace("\n", "\r\n").replace("\r\r", "\r")
-    )
+    if chance < 0.65:
+        return "" if chance < 0.6 else "(No Description)"
+    return letter(rng, about, "email", first=True).replace("\r\n", "\n").replace("\n", "\r\n")
 
 
 def _external_id(rng: Random, id: int) -> str | None:

@@ -49,6 +49,12 @@ SEEDED: Final = (
     _seeded(27, "customer", "region", "Region", "list", "Europe::Sverige", "Europe::Österreich", "Asia::日本"),
     _seeded(28, "customer", "memo", "Memo", "string"),
     _seeded(31, "company", "tier", "Tier", "list", "A", "B"),
+    _seeded(32, "company", "vat_no", "VAT number", "string"),
+    _seeded(33, "company", "branches", "Branches", "integer"),
+    _seeded(34, "company", "partner", "Partner", "boolean"),
+    _seeded(36, "company", "founded", "Founded", "date"),
+    _seeded(37, "company", "trade", "Trade", "list", "Retail::Food", "Retail::Schuhe", "卸売業"),
+    Definition(id=41, kind="ticket", name="old_queue", label="Queue (until 2013)", type="string", active=False),
 )
 
 
@@ -71,4 +77,6 @@ def draw(definition: Definition, rng: Random) -> Any:
 
 def draw_all(kind: str, rng: Random) -> dict[str, Any]:
     """The values of all seeded definitions of a kind, by name."""
-    return {definition.name: draw(definition, rng) for definition in SEEDED if definition.kind == kind}
+    return {
+        definition.name: draw(definition, rng) for definition in SEEDED if definition.kind == kind and definition.active
+    }

@@ -8,21 +8,27 @@ from typing import Any
 
 from .record import Record, stamp
 from .site import CasePlan, Site, rng_for
-from .words import customer_address, letter, person, pick
+from .topics import Topic, letter, topic
+from .words import customer_address, person, pick
 
+# facts/desk_api.md section 7.1: what stands in the feed of a chat without anybody having said it.
+CHAT_EVENTS = (
+    "chat_agent_enter", "chat_agent_end", "chat_agent_exit", "chat_customer_end", "chat_customer_exit",
+    "chat_customer_timeout", "chat_content_erased", "queue_item_added", "queue_item_available", "queue_item_pulled",
+)  # fmt: skip
 HELP = "Acme Support <help@acme.example.test>"
 
 
-def first_words(plan: CasePlan, site: Site) -> str:
+def first_words(plan: CasePlan, site: Site, about: Topic) -> str:
     """The text of a case's original message; its beginning is the case's blurb."""
-    return letter(rng_for(site.seed, "message", plan.id))
+    return letter(rng_for(site.seed, "message", plan.id), about, plan.channel, first=True)
 
 
 def message(plan: CasePlan, site: Site) -> Record:
     """The original message of a case. It is not among the replies; ``id`` of the record is its site-wide interaction
     id."""
-    rng = rng_for(site.seed, "message", plan.id)
-    body = letter(rng)
+    rng, about = rng_for(site.seed, "message", plan.id), topic(plan, site)
+    body = letter(rng, about, plan.channel, first=True)
     return interaction(
         rng,
         id=plan.interaction,
@@ -35,13 +41,14 @@ def message(plan: CasePlan, site: Site) -> Record:
         updated=plan.created + int(rng.random() * 3),
         customer=plan.customer,
         agent=None,
+        subject=about.subject,
     )
 
 
 def replies(plan: CasePlan, site: Site) -> list[Record]:
     """The replies of a case, oldest first: drafts without a body, updates that are older than the creation, deleted
     senders."""
-    rng = rng_for(site.seed, "replies", plan.id)
+    rng, about = rng_for(site.seed, "replies", plan.id), topic(plan, site)
     made = []
     for index in range(plan.replies):
         last = index == plan.replies - 1
@@ -55,7 +62,8 @@ def replies(plan: CasePlan, site: Site) -> list[Record]:
             if rng.random() < 0.1
             else min(plan.updated, created + int(rng.random() * 4))
         )
-        body: str | None = letter(rng) if rng.random() < 0.96 else ""
+        channel = "email" if mixed else plan.channel
+        body: str | None = letter(rng, about, channel, answer=outgoing) if rng.random() < 0.96 else ""
         if huge:
             body = ("Huge body, never cut. " * (site.huge_body // 22 + 1))[: site.huge_body]
         made.append(
@@ -63,17 +71,23 @@ def replies(plan: CasePlan, site: Site) -> list[Record]:
                 rng,
                 id=plan.interaction + 1 + index,
                 body_id=plan.twin if mixed else plan.body + 1 + index,
-                channel="email" if mixed else plan.channel,
+                channel=channel,
                 body=None if draft else body,
                 direction="out" if outgoing else "in",
-                status="draft" if draft else ("failed" if rng.random() < 0.03 else "sent") if outgoing else "received",
+                status="draft" if draft else _sending(rng) if outgoing else "received",
                 created=created,
                 updated=updated,
                 customer=plan.customer,
                 agent=pick(rng, site.agents) if outgoing and not draft else None,
+                subject=f"Re: {about.subject}",
             )
         )
     return made
+
+
+def _sending(rng: Random) -> str:
+    chance = rng.random()
+    return "failed" if chance < 0.03 else "pending" if chance < 0.06 else "sent"
 
 
 def interaction(
@@ -89,10 +103,11 @@ def interaction(
     updated: int,
     customer: int,
     agent: int | None,
+    subject: str = "Added",
 ) -> Record:
     """An interaction with the fields and the key order of its channel. ``body_id`` counts per channel, ``id`` over the
     site."""
-    sent = None if status == "draft" else stamp(updated)
+    sent = None if status in ("draft", "pending") else stamp(updated)
     common: dict[str, Any] = {
         "id": body_id,
         "created_at": stamp(created),
@@ -109,9 +124,10 @@ def interaction(
         fields |= {
             "direction": direction,
             "status": status,
-            "subject": pick(rng, ("Re: Parcel missing", "", None, "Re: 返品")),
+            "subject": pick(rng, (subject, subject, subject, subject, "", None)),
         }
         fields["hidden"] = rng.random() < 0.02
+        fields["hidden_at"] = stamp(updated) if fields["hidden"] else None
     elif channel == "phone":
         fields = common | {"entered_at": sent} | said
         refs = {"entered_by": agent}
@@ -121,7 +137,7 @@ def interaction(
         fields["twitter_status_id"] = None if status == "draft" else str(4 * 10**17 + id * 7919)
         fields |= {"from": "acme" if direction == "out" else f"tw_{customer}", "to": None} | common
     elif channel == "chat":
-        fields = common | said | {"event_type": None if body else "chat_agent_enter"}
+        fields = common | said | {"event_type": None if body or status == "draft" else pick(rng, CHAT_EVENTS)}
         refs = {"created_by": agent}
     elif channel == "facebook":
         first, last = person(customer)

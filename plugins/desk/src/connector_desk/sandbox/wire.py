@@ -121,6 +121,8 @@ def interaction(case_id: int, customer_id: int | None, record: Record, *, is_mes
     elif record.channel == "qna":
         links["topic"] = link("topic", "topics/1")
         links |= {"best_answer": None, "answers_disallowed_by": None, "hidden_by": None}
+    elif record.channel == "facebook":
+        links["likes"] = link("like", f"{numbered}/likes", record.id % 5)
     links["erased_by"] = None
     if record.channel == "email":
         links["attachments"] = link(
