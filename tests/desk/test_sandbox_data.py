@@ -269,6 +269,9 @@ def test_tiny_sites_are_sites(settings: Settings) -> None:
         {"max_per_page": {"case": 1}},
         {"window_seconds": 0},
         {"cases": -1},
+        {"churn": 1.5},
+        {"timeout_share": float("nan")},
+        {"error_share": 0.6, "truncated_share": 0.5},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:

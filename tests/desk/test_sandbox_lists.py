@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -342,6 +344,98 @@ def test_random_faults_are_html_and_repeat_with_the_seed() -> None:
     first = statuses()
     assert first == statuses()
     assert {200} < set(first) <= {200, 500, 502, 503, 504}
+
+
+def test_answers_that_never_come_and_bodies_that_end_early() -> None:
+    with Sandbox(Settings(seed=5, cases=9, customers=2, rate_limit=100_000)) as desk:
+        desk.configure(timeout_share=1.0, timeout_seconds=0.05)
+        with pytest.raises(requests.ConnectionError):
+            get(desk, "cases")
+        desk.configure(timeout_share=0.0, truncated_share=1.0)
+        cut = get(desk, "cases")
+        desk.configure(truncated_share=0.0)
+        whole = get(desk, "cases")
+        assert whole.json()["total_entries"] == 9
+        assert cut.content == whole.content[: len(whole.content) // 2], "rightly framed and packed"
+        reasons = [served.reason for served in desk.ledger.requests()]
+        assert reasons == ["random fault: silent", "random fault: cut", None]
+
+
+def test_the_shares_of_faults_are_kept_and_repeat_with_the_seed() -> None:
+    def reasons() -> Counter[str | None]:
+        shares = {"error_share": 0.2, "timeout_share": 0.1, "truncated_share": 0.3}
+        settings = Settings(seed=2, cases=1, customers=1, rate_limit=1000, timeout_seconds=0, **shares)
+        with Sandbox(settings) as desk:
+            for _ in range(60):
+                with contextlib.suppress(requests.ConnectionError):
+                    get(desk, "users")
+            return Counter(served.reason for served in desk.ledger.requests())
+
+    first = reasons()
+    assert first == reasons()
+    assert all(5 <= first[reason] <= 40 for reason in (None, "random fault: error", "random fault: cut")), first
+    assert 1 <= first["random fault: silent"] <= 15
+
+
+def test_records_are_updated_between_pages() -> None:
+    then = 1_767_225_600.0
+
+    def versions() -> list[list[tuple[int, str]]]:
+        settings = Settings(seed=3, now=NOW, cases=40, customers=20, churn=1.0, clock=lambda: then, oauth_window=1e12)
+        with Sandbox(settings) as desk:
+            seen = []
+            for resource in ("cases", "customers"):
+                for page in (1, 2):
+                    rows(desk, f"{resource}?per_page=10&page={page}&sort_field=updated_at")
+                    seen.append([(row["id"], row["updated_at"]) for row in desk.dump()[resource]])
+            before = desk.dump()
+            rows(desk, "users")
+            get(desk, f"cases/{before['cases'][0]['id']}")
+            assert desk.dump() == before, "only pages of these two lists"
+            return seen
+
+    first = versions()
+    assert first == versions(), "the same with the same seed"
+    fresh = [[id for id, updated in listed if updated == "2026-01-01T00:00:00Z"] for listed in first]
+    assert [len(ids) for ids in fresh] == [1, 2, 1, 2]
+
+
+def test_remembered_searches_see_what_has_changed(own: Sandbox) -> None:
+    found = rows(own, "cases/search?status=open")
+    own.store.update_case(found[0]["id"], status="closed")
+    own.store.delete_case(found[1]["id"])
+    added = own.store.add_case(status="open")
+    again = [row["id"] for row in rows(own, "cases/search?status=open")]
+    assert again == [*(row["id"] for row in found[2:]), added]
+    customer = own.store.add_customer()
+    own.store.update_case(found[2]["id"], customer_id=customer)
+    assert [row["id"] for row in rows(own, f"customers/{customer}/cases")] == [found[2]["id"]]
+    before = int(found[2]["_links"]["customer"]["href"].rpartition("/")[2])
+    assert found[2]["id"] not in [row["id"] for row in rows(own, f"customers/{before}/cases")]
+
+
+def test_interactions_by_page_are_all_of_them_once_in_order(own: Sandbox) -> None:
+    case = rows(own, "cases")[0]["id"]
+    own.store.add_reply(case, body="late")
+    own.store.delete_case(rows(own, "cases")[5]["id"])
+    own.store.add_case()
+    held = own.dump()
+    for sort in ("id", "created_at"):
+        seen = [
+            row
+            for page in (1, 2, 3, 4, 5)
+            for row in rows(own, f"interactions?page={page}&sort_field={sort}&per_page=100")
+        ]
+        back = [
+            row
+            for page in (1, 2, 3, 4, 5)
+            for row in rows(own, f"interactions?page={page}&sort_field={sort}&per_page=100&sort_direction=desc")
+        ]
+        assert seen == back[::-1]
+        key = lambda row: row["_links"]["self"]["href"]  # noqa: E731
+        assert sorted(seen, key=key) == sorted(held["messages"] + held["replies"], key=key)
+        if sort == "created_at":
+            assert [row["created_at"] for row in seen] == sorted(row["created_at"] for row in seen)
 
 
 def test_values_that_no_encoder_writes_go_out_as_they_are(own: Sandbox) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -132,7 +132,7 @@ def _customer_cases(view: View, ask: Ask, customer: Record) -> Answer:
         ask,
         "cases",
         view.data.tables["cases"].orders,
-        keep=lambda case: case.refs["customer"] == customer.id,
+        among=view.data.cases_with(customer.id),
         capped=True,
     )
 
@@ -143,13 +143,14 @@ def _ordered(
     resource: str,
     orders: Orders,
     *,
-    keep: Callable[[Record], bool] | None = None,
+    keep: searching.Filter | None = None,
+    among: Collection[int] | None = None,
     only_filter: bool = False,
     bounded: bool = True,
     capped: bool = False,
 ) -> Answer:
-    """A page of cases or customers in one of their orders. ``keep``: filter that needs the record; ``only_filter``:
-    bounds do not count."""
+    """A page of cases or customers in one of their orders. ``keep``: filter that needs the record; ``among``: of
+    these ids; ``only_filter``: bounds do not count."""
     page = paging(ask, resource, view.settings)
     sort, descending = sorting(ask)
     limits = bounds(ask, view.settings) if bounded and not only_filter else {}
@@ -157,8 +158,10 @@ def _ordered(
     nothing = capped and beyond_cap(page, view.settings)
     keys = orders.select(sort, limits)
     table = view.data.tables[resource]
+    if among is not None:
+        keys = [key for key in keys if key[1] in among]
     if keep is not None:
-        keys = [key for key in keys if (record := table.get(key[1])) is not None and keep(record)]
+        keys = table.passing(keys, keep, keep)
     total = len(keys)
     end = total - page.start if descending else page.start + page.per_page
     start = max(0, end - page.per_page) if descending else page.start
@@ -314,13 +317,11 @@ def _interactions(view: View, ask: Ask) -> Answer:
     if since is not None:
         return _interactions_since(view, ask, page, since)
     sort, descending = sorting(ask, ("id", "created_at"))
-    found = list(view.data.interactions_from(0))
-    if sort == "created_at":
-        found.sort(key=lambda pair: (str(pair[1].fields["created_at"]), pair[1].id))
-    if descending:
-        found.reverse()
-    rows = [_interaction(view, *pair) for pair in found[page.start : page.start + page.per_page]]
-    return page_answer(ask, page, len(found), rows, view.settings)
+    places = view.data.interaction_places()
+    places.sort(key=(lambda place: place[:2]) if sort == "created_at" else (lambda place: place[1]), reverse=descending)
+    chosen = places[page.start : page.start + page.per_page]
+    rows = [_interaction(view, case_id, view.data.interaction(case_id, id)) for _, id, case_id in chosen]
+    return page_answer(ask, page, len(places), rows, view.settings)
 
 
 def _interactions_since(view: View, ask: Ask, page: Paging, since: int) -> Answer:

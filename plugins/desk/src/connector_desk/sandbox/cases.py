@@ -6,10 +6,9 @@ from random import Random
 from typing import Any, Final
 
 from .fields import draw_all
-from .interactions import first_words
 from .record import Record, stamp
 from .site import DAY, CasePlan, Site, rng_for
-from .topics import Topic, letter, topic
+from .topics import Topic, begin, letter
 from .words import LABELS, NUL_BLURB, pick
 
 STATUSES: Final = ("new",) * 8 + ("open",) * 7 + ("resolved",) * 3 + ("pending",) * 2 + ("closed",)
@@ -18,7 +17,8 @@ ROUTES: Final = (None, None, "added", "available", "assigned", "scheduled")
 
 def case(plan: CasePlan, site: Site) -> Record:
     """A case as a list entry has it, without links."""
-    rng, about = rng_for(site.seed, "case", plan.id), topic(plan, site)
+    rng = rng_for(site.seed, "case", plan.id)
+    about, begun = begin(plan, site)
     status = pick(rng, STATUSES)
     opened = plan.created + int((plan.updated - plan.created) * rng.random()) if status != "new" else None
     resolved = _resolved(rng, plan, status, opened)
@@ -26,7 +26,7 @@ def case(plan: CasePlan, site: Site) -> Record:
     if rng.random() < 0.1:  # a bulk job that leaves updated_at alone
         changed = min(site.now, plan.updated + 1 + int(rng.random() * 30 * DAY))
     label_ids = rng.sample(site.labels, int(rng.random() ** 2 * 5))
-    blurb = first_words(plan, site, about)[:250] if rng.random() < 0.9 else pick(rng, (None, ""))
+    blurb = letter(begun, about, plan.channel, first=True)[:250] if rng.random() < 0.9 else pick(rng, (None, ""))
     if rng.random() < site.nul_share:
         blurb = NUL_BLURB
     fields: dict[str, Any] = {

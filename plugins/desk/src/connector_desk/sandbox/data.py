@@ -10,7 +10,7 @@ from typing import Any
 
 from . import cases, interactions, people
 from .fields import KINDS, SEEDED, Definition
-from .record import Record
+from .record import Record, seconds_of
 from .site import CasePlan, CustomerPlan, Site
 from .table import Table
 
@@ -77,6 +77,12 @@ class Data:
                 return id
         return None
 
+    def cases_with(self, customer: int) -> set[int]:
+        """The ids of the cases of a customer."""
+        changed = {record.id: record.refs["customer"] for record in self.tables["cases"].changed()}
+        seeded = {plan.id for plan in self.site.cases if plan.customer == customer and plan.id not in changed}
+        return seeded | {id for id, other in changed.items() if other == customer}
+
     # --- interactions
 
     def message(self, case_id: int) -> Record:
@@ -123,6 +129,32 @@ class Data:
         if at < 0 or interaction > self.site.cases[at].interaction + self.site.cases[at].replies:
             return None
         return self.site.cases[at].id
+
+    def interaction_places(self) -> list[tuple[int, int, int]]:
+        """(created in unix seconds, interaction id, case id) of every message and reply, without drawing those that
+        nobody has changed."""
+        places: list[tuple[int, int, int]] = []
+        cases_table = self.tables["cases"]
+        for plan in self.site.cases:
+            if plan.id in cases_table and plan.id not in self._replies:
+                places.extend(
+                    (interactions.created_at(plan, place), plan.interaction + place, plan.id)
+                    for place in range(plan.replies + 1)
+                )
+        for case_id in self._replies:
+            if case_id in cases_table:
+                places.extend(
+                    (seconds_of(record.fields["created_at"]) or 0, record.id, case_id)
+                    for record in (self.message(case_id), *self.replies(case_id))
+                )
+        return places
+
+    def interaction(self, case_id: int, id: int) -> Record:
+        """The message or reply of a case with that interaction id. KeyError when there is none."""
+        for record in (self.message(case_id), *self.replies(case_id)):
+            if record.id == id:
+                return record
+        raise KeyError(f"no interaction {id}")
 
     def interactions_from(self, interaction: int) -> Iterator[tuple[int, Record]]:
         """(case id, message or reply) of the whole site from an interaction id on, ascending; of deleted cases none."""

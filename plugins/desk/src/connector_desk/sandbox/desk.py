@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from . import dump
 from .api import NOT_FOUND, Endpoint, View, route
@@ -53,13 +53,14 @@ class Incoming:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What goes out. ``delay``: seconds to wait before it."""
+    """What goes out. ``delay``: seconds to wait before it; ``silent``: the connection is closed then instead."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
     chunked: bool = False
     delay: float = 0.0
+    silent: bool = False
 
 
 class Desk:
@@ -77,6 +78,7 @@ class Desk:
         self._window = Window()
         self._script = Script()
         self._errors = Random(f"errors {settings.seed}")
+        self._churn = Random(f"churn {settings.seed}")
         self._lock = threading.Lock()
 
     def configure(self, **changes: Any) -> Settings:
@@ -142,6 +144,8 @@ class Desk:
             served.status, served.entries, served.remaining = answer.status, answer.entries, allowance.remaining
             reply = self._encoded(answer, allowance, incoming, settings, now)
             served.status = reply.status
+            if settings.churn and served.entries is not None:
+                self._touch(served, settings)
             self._play(served, before=False)
         except Exception:
             self.failures.append(traceback.format_exc())
@@ -176,21 +180,52 @@ class Desk:
         if not allowance.allowed:
             served.reason = "no calls left in this window"
             return failure(429, "Too Many Requests"), allowance
-        if settings.error_share and self._errors.random() < settings.error_share:
-            served.reason = "random fault"
+        fault = self._misfortune(settings)
+        if fault:
+            served.reason = f"random fault: {fault}"
+        if fault == "error":
             return Answer(status=self._errors.choice((500, 502, 503, 504))), allowance
+        answer = self._found(incoming, settings, now, found)
+        return (dataclasses.replace(answer, broken=fault) if fault else answer), allowance
+
+    def _found(self, incoming: Incoming, settings: Settings, now: float, found: tuple[str, Endpoint] | None) -> Answer:
         if found is None:
-            return NOT_FOUND, allowance
+            return NOT_FOUND
         if incoming.method != "GET":
-            return failure(405, "Method Not Allowed"), allowance
+            return failure(405, "Method Not Allowed")
         with self.store.lock:
             view = View(data=self.store.data, settings=settings, now=now)
             try:
-                return found[1](
-                    view, Ask.of(incoming.path.removeprefix(f"{API}/").rstrip("/"), incoming.query)
-                ), allowance
+                return found[1](view, Ask.of(incoming.path.removeprefix(f"{API}/").rstrip("/"), incoming.query))
             except FailedError as failed:
-                return failed.answer, allowance
+                return failed.answer
+
+    def _misfortune(self, settings: Settings) -> Literal["", "error", "silent", "cut"]:
+        """What the shares of the settings make of the next answer."""
+        shares: tuple[tuple[Literal["error", "silent", "cut"], float], ...] = (
+            ("error", settings.error_share),
+            ("silent", settings.timeout_share),
+            ("cut", settings.truncated_share),
+        )
+        if not any(share for _, share in shares):
+            return ""
+        chance = self._errors.random()
+        for name, share in shares:
+            if chance < share:
+                return name
+            chance -= share
+        return ""
+
+    def _touch(self, served: Served, settings: Settings) -> None:
+        """Update one record of the list that was served, as life goes on while somebody pages."""
+        resource = served.resource.removesuffix("_search")
+        if resource not in ("cases", "customers") or self._churn.random() >= settings.churn:
+            return
+        with self.store.lock:
+            ids = list(self.store.data.tables[resource])
+            if ids:
+                update = self.store.update_case if resource == "cases" else self.store.update_customer
+                update(self._churn.choice(ids))
 
     def _encoded(
         self, answer: Answer, allowance: Allowance, incoming: Incoming, settings: Settings, now: float
@@ -216,6 +251,8 @@ class Desk:
             body = dumps(answer.document)
             if settings.escaped_slashes:
                 body = body.replace(b"/", b"\\/")
+        if answer.broken == "cut":
+            body = body[: len(body) // 2]
         status = answer.status
         if answer.tagged:
             headers["ETag"] = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
@@ -224,4 +261,6 @@ class Desk:
         if settings.gzip and len(body) > 512 and "gzip" in incoming.headers.get("accept-encoding", ""):
             body = gzip.compress(body, 1, mtime=0)
             headers["Content-Encoding"] = "gzip"
-        return Reply(status=status, headers=headers, body=body, chunked=settings.chunked, delay=settings.latency)
+        silent = answer.broken == "silent"
+        delay = settings.timeout_seconds if silent else settings.latency
+        return Reply(status=status, headers=headers, body=body, chunked=settings.chunked, delay=delay, silent=silent)

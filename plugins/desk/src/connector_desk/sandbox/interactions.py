@@ -8,7 +8,7 @@ from typing import Any
 
 from .record import Record, stamp
 from .site import CasePlan, Site, rng_for
-from .topics import Topic, letter, topic
+from .topics import begin, letter
 from .words import customer_address, person, pick
 
 # facts/desk_api.md section 7.1: what stands in the feed of a chat without anybody having said it.
@@ -19,15 +19,10 @@ CHAT_EVENTS = (
 HELP = "Acme Support <help@acme.example.test>"
 
 
-def first_words(plan: CasePlan, site: Site, about: Topic) -> str:
-    """The text of a case's original message; its beginning is the case's blurb."""
-    return letter(rng_for(site.seed, "message", plan.id), about, plan.channel, first=True)
-
-
 def message(plan: CasePlan, site: Site) -> Record:
-    """The original message of a case. It is not among the replies; ``id`` of the record is its site-wide interaction
-    id."""
-    rng, about = rng_for(site.seed, "message", plan.id), topic(plan, site)
+    """The original message of a case, whose beginning is the case's blurb. It is not among the replies; ``id`` of the
+    record is its site-wide interaction id."""
+    about, rng = begin(plan, site)
     body = letter(rng, about, plan.channel, first=True)
     return interaction(
         rng,
@@ -48,7 +43,8 @@ def message(plan: CasePlan, site: Site) -> Record:
 def replies(plan: CasePlan, site: Site) -> list[Record]:
     """The replies of a case, oldest first: drafts without a body, updates that are older than the creation, deleted
     senders."""
-    rng, about = rng_for(site.seed, "replies", plan.id), topic(plan, site)
+    rng = rng_for(site.seed, "replies", plan.id)
+    about, _ = begin(plan, site)
     made = []
     for index in range(plan.replies):
         last = index == plan.replies - 1
@@ -56,7 +52,7 @@ def replies(plan: CasePlan, site: Site) -> list[Record]:
         huge = last and site.huge_body > 0 and plan.id == site.huge_case
         draft = last and not huge and (rng.random() < 0.12 or plan.id % 10 == 3)
         outgoing = draft or rng.random() < 0.6
-        created = plan.created + (plan.updated - plan.created) * (index + 1) // (plan.replies + 1)
+        created = created_at(plan, index + 1)
         updated = (
             created - int(1 + rng.random() * 3600)
             if rng.random() < 0.1
@@ -88,6 +84,11 @@ def replies(plan: CasePlan, site: Site) -> list[Record]:
 def _sending(rng: Random) -> str:
     chance = rng.random()
     return "failed" if chance < 0.03 else "pending" if chance < 0.06 else "sent"
+
+
+def created_at(plan: CasePlan, place: int) -> int:
+    """When an interaction of a seeded case came, in unix seconds: ``place`` 0 is the message, from 1 on the replies."""
+    return plan.created + (plan.updated - plan.created) * place // (plan.replies + 1)
 
 
 def interaction(

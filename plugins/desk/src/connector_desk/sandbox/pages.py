@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote_plus
 
 from .settings import Settings
@@ -16,14 +16,15 @@ BOUNDED = ("id", "created_at", "updated_at")
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the API says: a JSON document or None for no body. ``entries``: rows of a list; ``tagged``: carries an
-    ETag."""
+    """What the API says: a JSON document or None for no body. ``entries``: rows of a list; ``tagged``: carries an ETag;
+    ``broken``: it is never sent, or its body is cut."""
 
     status: int = 200
     document: Document | None = None
     entries: int | None = None
     tagged: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    broken: Literal["", "silent", "cut"] = ""
 
 
 class FailedError(Exception):

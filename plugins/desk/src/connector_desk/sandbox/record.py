@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -42,7 +43,16 @@ class Record:
 
 def stamp(seconds: int | None) -> str | None:
     """Unix seconds as the wire writes instants: UTC, whole seconds, ``Z``."""
-    return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    if seconds is None:
+        return None
+    day, second = divmod(seconds, 86_400)
+    return f"{_date(day)}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _date(day: int) -> str:
+    """The date of a day since 1970; a page of cases writes some hundred instants of few days."""
+    return time.strftime("%Y-%m-%d", time.gmtime(day * 86_400))
 
 
 def seconds_of(value: Any) -> int | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from .pages import BOUNDED, Ask, invalid
@@ -47,17 +48,29 @@ CUSTOMER_TESTS: Final[Mapping[str, Test]] = {
 }
 
 
-def case_filter(ask: Ask) -> Callable[[Record], bool] | None:
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """What a search asks of a record: of each of the ``wanted`` fields one of the values. Equal searches are equal."""
+
+    resource: str
+    wanted: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def __call__(self, record: Record) -> bool:
+        tests = CASE_TESTS if self.resource == "cases" else CUSTOMER_TESTS
+        return all(any(tests[name](record, value) for value in values) for name, values in self.wanted)
+
+
+def case_filter(ask: Ask) -> Filter | None:
     """What ``q`` or the field parameters ask of a case."""
-    return _filter(ask, CASE_TESTS)
+    return _filter(ask, "cases", CASE_TESTS)
 
 
-def customer_filter(ask: Ask) -> Callable[[Record], bool] | None:
+def customer_filter(ask: Ask) -> Filter | None:
     """What ``q`` or the field parameters ask of a customer."""
-    return _filter(ask, CUSTOMER_TESTS)
+    return _filter(ask, "customers", CUSTOMER_TESTS)
 
 
-def _filter(ask: Ask, tests: Mapping[str, Test]) -> Callable[[Record], bool] | None:
+def _filter(ask: Ask, resource: str, tests: Mapping[str, Test]) -> Filter | None:
     """``q`` silences all other filters; without it some filter or bound is needed (422 otherwise). A comma means or."""
     wanted: dict[str, list[str]] = {}
     if "q" in ask.params:
@@ -75,4 +88,4 @@ def _filter(ask: Ask, tests: Mapping[str, Test]) -> Callable[[Record], bool] | N
             raise invalid("q", "blank")
     if not wanted:
         return None
-    return lambda record: all(any(tests[name](record, value) for value in values) for name, values in wanted.items())
+    return Filter(resource=resource, wanted=tuple((name, tuple(values)) for name, values in wanted.items()))

@@ -73,6 +73,8 @@ class Sandbox(Desk):
             reply = self.answer(incoming, served)
             if reply.delay:
                 await asyncio.sleep(reply.delay)
+            if reply.silent:
+                raise ConnectionAbortedError("this request is never answered")  # the front closes its connection
             return _response(reply)
         finally:
             self.ledger.end(served)

@@ -88,6 +88,12 @@ class Settings:
     gzip: bool = _switch(True, "compress when the client accepts gzip")
     latency: float = _switch(0.0, "seconds before each answer is sent")
     error_share: float = _switch(0.0, "share of requests answered with a random 500, 502, 503 or 504 in HTML (0 to 1)")
+    timeout_share: float = _switch(0.0, "share of requests that are never answered (0 to 1)")
+    timeout_seconds: float = _switch(30.0, "seconds until the connection of such a request is closed")
+    truncated_share: float = _switch(0.0, "share of answers whose body ends half way, rightly framed (0 to 1)")
+    churn: float = _switch(
+        0.0, "share of pages of cases and customers after which a record of that list is updated, seeded (0 to 1)"
+    )
     search_lag: float = _switch(0.0, "seconds until a change shows in */search")
     interactions: bool = _switch(True, "GET /api/v2/interactions exists")
     auth: tuple[str, ...] = field(
@@ -106,9 +112,25 @@ class Settings:
         unknown = set(self.auth) - set(AUTH_MODES)
         if unknown or not self.auth:
             raise ValueError(f"auth must name some of {', '.join(AUTH_MODES)}, not {', '.join(self.auth) or 'nothing'}")
-        for name in ("cases", "customers", "users", "groups", "deleted_agents", "rate_limit", "page_cap", "latency"):
+        for name in (
+            "cases",
+            "customers",
+            "users",
+            "groups",
+            "deleted_agents",
+            "rate_limit",
+            "page_cap",
+            "latency",
+            "timeout_seconds",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
+        shares = ("nul_share", "error_share", "timeout_share", "truncated_share", "churn")
+        for name in shares:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be a share from 0 to 1, not {getattr(self, name)!r}")
+        if self.error_share + self.timeout_share + self.truncated_share > 1:
+            raise ValueError("error_share, timeout_share and truncated_share must not be more than 1 together")
         if self.users < 1 or self.window_seconds <= 0 or self.per_page < 1:
             raise ValueError("users and per_page must be at least 1, window_seconds above 0")
         strange = set(self.max_per_page) - set(MAX_PER_PAGE)

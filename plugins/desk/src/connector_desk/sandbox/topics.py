@@ -26,14 +26,15 @@ class Topic(NamedTuple):
         return voice(self.language)
 
 
-def topic(plan: CasePlan, site: Site) -> Topic:
-    """The topic of a seeded case; one subject in four is one that breaks loaders."""
-    rng = rng_for(site.seed, "topic", plan.id)
+def begin(plan: CasePlan, site: Site) -> tuple[Topic, Random]:
+    """The topic of a seeded case, one subject in four being one that breaks loaders, and the random source that goes on
+    with its message."""
+    rng = rng_for(site.seed, "message", plan.id)
     language = pick(rng, LANGUAGES)
     subject, opening = pick(rng, voice(language).issues)
     if rng.random() < 0.25:
         subject = pick(rng, ODD_SUBJECTS)
-    return Topic(language, subject, opening)
+    return Topic(language, subject, opening), rng
 
 
 def letter(rng: Random, about: Topic, channel: str, *, answer: bool = False, first: bool = False) -> str:
