@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -17,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from connector_core import batch, events, hookspecs, streams
-from connector_core.config import models
+from connector_core.config import fields, models
 from connector_core.config.secrets import Secret
 from connector_core.config.units import BYTES, brief
 from connector_core.evolve import ROOT_COLUMNS, SUB_COLUMNS
@@ -130,7 +129,7 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, tuple):
         return f"`{[*value]}`"
     if isinstance(value, (int, float)):
-        return f"`{_amount(value, _checker(field))}`"
+        return f"`{_amount(value, fields.checker(field))}`"
     return f"`{value}`"
 
 
@@ -148,7 +147,7 @@ def _amount(value: float, checker: str) -> str:
 
 
 def _unit(field: FieldInfo) -> str:
-    checker = _checker(field)
+    checker = fields.checker(field)
     if checker:
         limits = {type(limit).__name__: limit for limit in field.metadata}
         span = [
@@ -157,35 +156,14 @@ def _unit(field: FieldInfo) -> str:
             if kind in limits
         ]
         return "; ".join([UNITS[checker], *([" ".join(span)] if span else [])])
-    values = _literals(field.annotation)
+    values = fields.literals(field.annotation)
     if values:
         return ", ".join(f"`{value}`" for value in values)
-    if bool in _types(field.annotation):
+    if bool in fields.types(field.annotation):
         return "`true`, `false`"
-    if int in _types(field.annotation):
+    if int in fields.types(field.annotation):
         return "number"
-    return "list of texts" if tuple in _types(field.annotation) else "text"
-
-
-def _checker(field: FieldInfo) -> str:
-    """The name of the function that reads the setting, wherever in the annotation it stands."""
-    found = [getattr(one, "func", None) for one in (*field.metadata, *_metadata(field.annotation))]
-    return next((one.__name__ for one in found if one is not None), "")
-
-
-def _metadata(annotation: Any) -> list[Any]:
-    own = list(getattr(annotation, "__metadata__", ()))
-    return own + [one for part in typing.get_args(annotation) for one in _metadata(part)]
-
-
-def _literals(annotation: Any) -> list[str]:
-    if typing.get_origin(annotation) is typing.Literal:
-        return list(typing.get_args(annotation))
-    return [value for part in typing.get_args(annotation) for value in _literals(part)]
-
-
-def _types(annotation: Any) -> set[Any]:
-    return {annotation, typing.get_origin(annotation)}.union(*map(_types, typing.get_args(annotation)))
+    return "list of texts" if tuple in fields.types(field.annotation) else "text"
 
 
 # --- tables
@@ -253,8 +231,8 @@ def hooks() -> list[str]:
 
 def data_class(kind: type[Any]) -> str:
     """What a class is, and its fields."""
-    fields = ", ".join(f"`{field.name}`" for field in dataclasses.fields(kind))
-    return f"{_paragraphs(kind)}\n\nFields: {fields}.\n"
+    names = ", ".join(f"`{field.name}`" for field in dataclasses.fields(kind))
+    return f"{_paragraphs(kind)}\n\nFields: {names}.\n"
 
 
 def target() -> str:

@@ -68,6 +68,71 @@ def _global(
 
 
 @app.command()
+def init(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Name of the connector; it makes the schema.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(metavar="PLUGIN", help="Its source, for instance desk.")] = None,
+    source_version: Annotated[str | None, typer.Option(metavar="VERSION", help="Where a source has several.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting of the source; a secret as KEY=env:NAME or file:PATH."
+        ),
+    ] = None,
+    start_date: Annotated[str | None, typer.Option(metavar="DATE", help="Read what changed since.")] = None,
+    frequency: Annotated[str | None, typer.Option(metavar="TIME", help="Time between runs, for instance 6h.")] = None,
+    anchor_time: Annotated[str | None, typer.Option(metavar="INSTANT", help="An instant that fixes the grid.")] = None,
+    destination: Annotated[str | None, typer.Option(metavar="NAME", help="A destination, or a new one's name.")] = None,
+    destination_type: Annotated[str | None, typer.Option(metavar="PLUGIN", help="For instance duckdb.")] = None,
+    destination_settings: Annotated[
+        list[str] | None, typer.Option("--destination-set", metavar="KEY=VALUE", help="A setting of a new destination.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file (kept as .bak) and secrets.")
+    ] = False,
+    no_check: Annotated[bool, typer.Option("--no-check", help="Write it without trying it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Set up a connector: ask on a terminal, or take options; try it; write it, the secrets outside of it."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.init import Given
+        from connector_core.cli.init import init as command
+
+        given = Given(
+            name=name,
+            source=source,
+            version=source_version,
+            settings=settings or (),
+            start_date=start_date,
+            frequency=frequency,
+            anchor_time=anchor_time,
+            destination=destination,
+            destination_type=destination_type,
+            destination_settings=destination_settings or (),
+            overwrite=overwrite,
+            tried=not no_check,
+        )
+        return command(session, given, as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
+def schema(context: typer.Context, as_json: Json = False) -> None:
+    """Write a JSON Schema of connectors.toml, with the settings of all installed plugins, for editors."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.schema import schema as command
+
+        return command(session, as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
 def check(context: typer.Context, names: Names = None, as_json: Json = False) -> None:
     """Try the configuration, the plugins, the credentials and the destination. Changes nothing."""
 

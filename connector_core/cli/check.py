@@ -35,35 +35,41 @@ def check(session: Session, names: Collection[str], *, as_json: bool) -> int:
     config = session.load(names or None)
     codes = []
     for connector in session.chosen(config, names):
-        parts = _parts(session, config, connector)
-        codes += [part.exit_code for part in parts]
+        found = parts(session, config, connector)
+        codes += [part.exit_code for part in found]
         if as_json:
             print_json(
                 {
                     "connector": connector.key,
                     "namespace": connector.namespace,
-                    "ok": all(part.ok for part in parts),
-                    "parts": plain(parts, session.redact),
+                    "ok": all(part.ok for part in found),
+                    "parts": plain(found, session.redact),
                 }
             )
             continue
-        version = f" {connector.version}" if connector.version else ""
-        into = f"{connector.destination}, schema {connector.namespace}"
-        print_line(f"{connector.key}: {connector.source}{version} into {into}")
-        rows = [("ok" if p.ok else "failed", p.part, "; ".join(session.clean(line) for line in p.found)) for p in parts]
-        print_table(["", "", ""], rows, indent=2)
+        print_checked(session, connector, found)
     return worst(codes)
 
 
-def _parts(session: Session, config: Config, connector: Connector) -> list[Checked]:
+def print_checked(session: Session, connector: Connector, found: list[Checked]) -> None:
+    """The parts of one connector, for people."""
+    version = f" {connector.version}" if connector.version else ""
+    into = f"{connector.destination}, schema {connector.namespace}"
+    print_line(f"{connector.key}: {connector.source}{version} into {into}")
+    rows = [("ok" if p.ok else "failed", p.part, "; ".join(session.clean(line) for line in p.found)) for p in found]
+    print_table(["", "", ""], rows, indent=2)
+
+
+def parts(session: Session, config: Config, connector: Connector) -> list[Checked]:
+    """Try one connector's plugins, its source and its destination."""
     enabled = "" if connector.enabled else ", not enabled"
-    parts = [Checked(part="configuration", found=[f"{config.path}{enabled}"])]
-    parts.append(_tried(session, "plugins", lambda: _plugins(config, connector)))
-    if not parts[-1].ok:
-        return parts
+    found = [Checked(part="configuration", found=[f"{config.path}{enabled}"])]
+    found.append(_tried(session, "plugins", lambda: _plugins(config, connector)))
+    if not found[-1].ok:
+        return found
     hooks = assemble(connector, config)
     return [
-        *parts,
+        *found,
         _tried(session, "source", lambda: _source(session, hooks, config, connector)),
         _tried(session, "destination", lambda: _destination(hooks, config, connector)),
     ]

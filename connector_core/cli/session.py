@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,11 +38,19 @@ class Session:
         from connector_core import config
 
         loaded = config.load(self.file, wanted=wanted)
-        self._secrets, self._redactor = loaded.secrets(), None
+        self.use(loaded)
+        return loaded
+
+    def use(self, loaded: Config) -> None:
+        """Hide the secrets of a configuration from now on, and tell its warnings."""
+        self.hide(loaded.secrets())
         self._set_up_logging()
         for warning in loaded.warnings:
             self.say(f"warning: {warning}")
-        return loaded
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Let nothing that is told or logged show these texts any more."""
+        self._secrets, self._redactor = self._secrets.union(secrets), None
 
     def chosen(self, config: Config, names: Collection[str]) -> list[Connector]:
         """The connectors that a command was given by name, else all enabled ones. Raises `ConfigError` for none."""

@@ -1,5 +1,6 @@
 """connectors.toml: what it says, checked as a whole before anything starts."""
 
+from connector_core.config.document import Draft
 from connector_core.config.loading import Config, load
 from connector_core.config.models import (
     Connector,
@@ -17,6 +18,7 @@ __all__ = [
     "Config",
     "Connector",
     "Destination",
+    "Draft",
     "InvalidConfigError",
     "LedgerSettings",
     "Problem",

@@ -54,11 +54,24 @@ class Document:
         return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A configuration that is not written yet: its text, and the texts of files of secrets by their full paths."""
+
+    text: str
+    files: Mapping[Path, str] = field(default_factory=dict, repr=False)
+
+
 def read(path: Path) -> Document:
     """Read and parse `path`. Raises `ConfigError` for a file that is missing, a directory, unreadable, empty,
     longer than 256 KiB, not UTF-8, with a byte order mark or CR LF, nested deeper than 32, or not TOML; each in
     well under a second."""
     raw, mode = _bytes_of(path)
+    return parse(path, raw, readable_by_all=bool(mode & stat.S_IROTH))
+
+
+def parse(path: Path, raw: bytes, *, readable_by_all: bool = False) -> Document:
+    """Parse what stands, or is going to stand, in the file `path`. Raises `ConfigError` as `read` does."""
     text = _text_of(path, raw)
     lines = _scan(path, text)
     try:
@@ -67,7 +80,7 @@ def read(path: Path) -> Document:
         raise _refused(path, *_explained(str(error), text)) from None
     if not data:
         raise _refused(path, "says nothing", hint="it needs at least one [destinations.NAME] and one [connectors.NAME]")
-    return Document(path=path, data=data, lines=lines, readable_by_all=bool(mode & stat.S_IROTH))
+    return Document(path=path, data=data, lines=lines, readable_by_all=readable_by_all)
 
 
 def _bytes_of(path: Path) -> tuple[bytes, int]:

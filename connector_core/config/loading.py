@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from connector_core import plugins
 from connector_core.clock import SystemClock
 from connector_core.config import placeholders, section
-from connector_core.config.document import Document, read
+from connector_core.config.document import Document, Draft, parse, read
 from connector_core.config.metering import MeteringSettings
 from connector_core.config.models import (
     Connector,
@@ -108,17 +108,20 @@ def load(
     *,
     wanted: Collection[str] | None = None,
     now: datetime | None = None,
+    draft: Draft | None = None,
 ) -> Config:
     """Read, check and return the configuration in `path`. `env` is the environment (default: this process's).
 
     `wanted` are the keys of the connectors that the caller is going to use (None: all enabled ones, empty: none).
     Only their variables have to be set and only their plugins are imported and asked to describe themselves; the
-    shape of everything is always checked. Raises `InvalidConfigError` (a `ConfigError`) with all problems at once,
-    and `PluginError` for a plugin that is broken.
+    shape of everything is always checked. `draft` stands for a file that is not written yet. Raises
+    `InvalidConfigError` (a `ConfigError`) with all problems at once, and `PluginError` for a plugin that is broken.
     """
     where = Path(path)
-    document = read(where)
-    replaced = placeholders.replace(document.data, os.environ if env is None else env, where.parent)
+    document = parse(where, draft.text.encode()) if draft else read(where)
+    replaced = placeholders.replace(
+        document.data, os.environ if env is None else env, where.parent, drafts=draft.files if draft else None
+    )
     return _Loading(document, replaced, wanted, now or SystemClock().now()).config()
 
 

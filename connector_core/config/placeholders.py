@@ -45,11 +45,11 @@ class Replaced:
         return {problem.path for problem in self.problems}
 
 
-def replace(data: Any, env: Mapping[str, str], folder: Path) -> Replaced:
-    """Replace every placeholder in `data`; relative files are looked for in `folder`. Collects problems, raises
-    nothing."""
+def replace(data: Any, env: Mapping[str, str], folder: Path, *, drafts: Mapping[Path, str] | None = None) -> Replaced:
+    """Replace every placeholder in `data`; relative files are looked for in `folder`. `drafts` are texts of files that
+    are not written yet, by their full paths. Collects problems, raises nothing."""
     replaced = Replaced()
-    replaced.data = _Replacement(env, folder, replaced).value(data, ())
+    replaced.data = _Replacement(env, folder, replaced, drafts or {}).value(data, ())
     return replaced
 
 
@@ -71,6 +71,7 @@ class _Replacement:
     env: Mapping[str, str]
     folder: Path
     out: Replaced
+    drafts: Mapping[Path, str]
 
     def value(self, value: Any, path: KeyPath) -> Any:
         if isinstance(value, str):
@@ -120,7 +121,8 @@ class _Replacement:
         """The file's text without its last line end."""
         self.out.origins[path] = (*self.out.origins.get(path, ()), name)
         try:
-            text = _read(self.folder / name)
+            path_of_file = self.folder / name
+            text = self.drafts[path_of_file] if path_of_file in self.drafts else _read(path_of_file)
         except (OSError, ValueError) as error:
             reason = error.strerror or "it cannot be read" if isinstance(error, OSError) else str(error)
             return self.problem(

@@ -29,24 +29,51 @@ SECOND: Final = timedelta(seconds=1)  # Desk's instants have whole seconds
 PAGE_SIZE: Final = 100  # what every extractor asks of cases, customers and replies; a larger one is cut silently
 REQUEST_TIMEOUT: Final = 120
 
+WHERE: Final = """\
+Where the credentials are: sign into Desk, go to Admin (upper left), click Settings (top), then API (left).
+1. Click +Add API Application, fill in a name and the three URLs, click Add: the page shows Key and Secret.
+2. Click Your Access Token on the right of that page: a window shows Token and Token Secret."""
+"""Steps 1 to 3 of facts/stitch_desk_page.txt; `connector-core init` and the file it writes show them."""
+
 CONFIG: Final[dict[str, Any]] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
     "additionalProperties": False,
+    "description": WHERE,
     "required": ["site_url", "key", "secret", "token", "token_secret"],
     "properties": {
         "site_url": {
             "type": "string",
             "minLength": 1,
+            "title": "Site URL",
             "description": "your Desk.com website address, for example https://stitch.desk.com",
         },
-        "key": {"type": "string", "minLength": 1, "writeOnly": True, "description": "Key of the API application"},
-        "secret": {"type": "string", "minLength": 1, "writeOnly": True, "description": "Secret of the API application"},
-        "token": {"type": "string", "minLength": 1, "writeOnly": True, "description": "Token, under Your Access Token"},
+        "key": {
+            "type": "string",
+            "minLength": 1,
+            "writeOnly": True,
+            "title": "Key",
+            "description": "Key of the API application",
+        },
+        "secret": {
+            "type": "string",
+            "minLength": 1,
+            "writeOnly": True,
+            "title": "Secret",
+            "description": "Secret of the API application",
+        },
+        "token": {
+            "type": "string",
+            "minLength": 1,
+            "writeOnly": True,
+            "title": "Token",
+            "description": "Token, under Your Access Token",
+        },
         "token_secret": {
             "type": "string",
             "minLength": 1,
             "writeOnly": True,
+            "title": "Token Secret",
             "description": "Token Secret; take care not to mix it up with the Secret",
         },
         "page_size": {
