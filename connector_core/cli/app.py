@@ -98,8 +98,8 @@ def init(
     """Set up a connector: ask on a terminal, or take options; try it; write it, the secrets outside of it."""
 
     def work(session: Session) -> int:
-        from connector_core.cli.init import Given
         from connector_core.cli.init import init as command
+        from connector_core.cli.setup_plan import Given
 
         given = Given(
             name=name,

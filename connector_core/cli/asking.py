@@ -88,7 +88,8 @@ class Questions:
         def check(answer: str) -> str | None:
             return None if answer in options else f"should be one of: {listed}"
 
-        return self.ask(f"{prompt} ({listed})", flag=flag, given=given, default=default, check=check)
+        shown = prompt if listed in prompt else f"{prompt} ({listed})"
+        return self.ask(shown, flag=flag, given=given, default=default, check=check)
 
     def refuse(self, wrong: str) -> None:
         """Something that a flag gave and that no answer could mend; `settle` raises it."""

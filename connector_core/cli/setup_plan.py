@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -25,6 +25,24 @@ HEAD = (
     "# Written by `connector-core init`. What is commented out shows a default, or what else there is.",
     "# `connector-core check` tries this file, `connector-core run` loads what is new.",
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What the options say; None and empty where they say nothing. `settings` are texts `KEY=VALUE`."""
+
+    name: str | None = None
+    source: str | None = None
+    version: str | None = None
+    settings: Sequence[str] = ()
+    destination: str | None = None
+    destination_type: str | None = None
+    destination_settings: Sequence[str] = ()
+    start_date: str | None = None
+    frequency: str | None = None
+    anchor_time: str | None = None
+    overwrite: bool = False
+    tried: bool = True
 
 
 @dataclass(kw_only=True)

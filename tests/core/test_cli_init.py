@@ -18,7 +18,7 @@ from tests.support.terminal import typed
 from tests.support.trees import acme
 
 SECRETS = ("key", "secret", "token", "token_secret")
-INTO = ("--destination-set", "path=warehouse.duckdb")
+INTO = ("--destination-type", "duckdb", "--destination-set", "path=warehouse.duckdb")
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,7 @@ def test_h5_g12_on_a_terminal_it_asks_explains_tries_and_writes_what_runs_at_onc
             ("Time between", "6h"),
             ("Anchor", "2026-01-01T07:30:00Z"),
             ("[warehouse]: ", ""),
+            ("Its type (", "duckdb"),
             ("path (", "warehouse.duckdb"),
             ("[again]: ", ""),
             ("[Stitch Desk]: ", ""),
@@ -133,7 +134,7 @@ def test_the_end_of_the_terminal_writes_nothing(tmp_path: Path) -> None:
 def test_without_a_terminal_all_that_is_missing_or_wrong_is_one_line(tmp_path: Path) -> None:
     done = command(
         "init", "--frequency", "61s", "--start-date", "yesterday", "--set", "sitte=x", "--set", "page_size=0",
-        cwd=tmp_path,
+        "--destination-type", "duckdb", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
@@ -199,7 +200,8 @@ def test_a_secret_that_lies_there_already_is_not_overwritten(desk: Sandbox, tmp_
     answers = [
         ("[Desk]: ", ""), ("Site URL", desk.url), ("Key of", "canary-a"), ("Secret of", "canary-b"),
         ("Token, under", "canary-c"),
-        ("Token Secret;", "canary-d"), ("since", ""), ("Time between", ""), ("[warehouse]", ""), ("path (", "w.duckdb"),
+        ("Token Secret;", "canary-d"), ("since", ""), ("Time between", ""), ("[warehouse]", ""),
+        ("Its type (", "duckdb"), ("path (", "w.duckdb"),
     ]  # fmt: skip
     code, screen = typed("init", "--no-check", answers=answers, cwd=tmp_path)
     assert code == 2
@@ -237,16 +239,22 @@ def test_any_source_and_destination_is_asked_by_its_own_schema(tmp_path: Path) -
     answers = [
         ("Source (acme, desk): ", "acme"), ("[Acme]: ", ""), ("Version (1, 2): ", "2"),
         ("site (Address of the site): ", "ftp://x"), ("site (Address of the site): ", "https://x"),
-        ("Token from the admin page", "canary-token"), ("Time between", "0h"), ("Time between", ""),
-        ("[warehouse]: ", "cellar"), ("Its type (duckdb, sink): ", "sink"), ("path: ", "x"),
+        ("Token from the admin page", "canary-token"),
+        ("Another setting, by its name (strict, mode", "strict"), ("strict: ", "perhaps"), ("strict: ", "true"),
+        ("Another setting, by its name (mode", ""), ("Time between", "0h"), ("Time between", ""),
+        ("[warehouse]: ", "cellar"), ("Its type (", "sink"), ("path: ", "x"),
+        ("Another setting, by its name (password)", "password"), ("password (not shown)", "canary-password"),
     ]  # fmt: skip
     code, screen = typed("init", "--no-check", answers=answers, cwd=folder, trees=[tree])
     assert code == 0, screen
     assert "should match ^https?://" in screen
+    assert "should be true or false" in screen
     assert "canary" not in screen
     loaded = tomllib.loads((folder / "connectors.toml").read_text())
-    assert loaded["destinations"] == {"cellar": {"type": "sink", "path": "x"}}
+    assert loaded["destinations"] == {
+        "cellar": {"type": "sink", "path": "x", "password": {"file": ".secrets/destinations.cellar.password"}}
+    }
     assert loaded["connectors"]["acme"]["config"] == {
-        "site": "https://x", "token": {"file": ".secrets/connectors.acme.token"},
+        "site": "https://x", "strict": True, "token": {"file": ".secrets/connectors.acme.token"},
     }  # fmt: skip
     assert loaded["connectors"]["acme"]["version"] == "2"
