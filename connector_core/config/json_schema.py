@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from connector_core.config import models
 from connector_core.config.fields import checker, literals, types
+from connector_core.config.metering import MeteringSettings
 from connector_core.config.secrets import Secret
 from connector_core.config.units import BYTES, SECONDS, brief
 from connector_core.streams import Description
@@ -55,8 +56,10 @@ def _amount(units: Mapping[str, int], *, bare: str = "") -> dict[str, Any]:
 _FORMS: Final[Mapping[str, list[dict[str, Any]]]] = {
     "duration": [{"type": "number"}, _amount(SECONDS, bare="?")],
     "_lookback": [{"type": "number", "minimum": 0}, _amount(SECONDS, bare="?")],
+    "_keep": [{"type": "number", "minimum": 3600}, _amount(SECONDS, bare="?")],
     "size": [{"type": "number"}, _amount(BYTES, bare="?")],
     "_number": [{"type": "number"}, {"type": "string", "pattern": _NUMBER}],
+    "_from": [{"type": "string", "pattern": r"^[0-9]{4}"}],
     "_start": [{"type": "string", "pattern": r"^[0-9]{4}"}],
     "_anchor": [{"type": "string", "pattern": r"(Z|[+-][0-9]{2}:?[0-9]{2}(:?[0-9]{2})?)$"}],
     "_frequency": [_amount(SECONDS)],
@@ -75,7 +78,7 @@ def json_schema(described: Iterable[Description]) -> dict[str, Any]:
     """The schema (draft 2020-12) of a connectors.toml that may use these plugins."""
     plugins = sorted(described, key=lambda one: (one.kind, one.name))
     definitions: dict[str, Any] = dict(_ELSEWHERE)
-    definitions["ledger"] = _table(models.LedgerSettings)
+    definitions["ledger"], definitions["metering"] = _table(models.LedgerSettings), _table(MeteringSettings)
     definitions["stream"] = _table(models.StreamSettings)
     destination, connector = _table(models.Destination), _table(models.Connector)
     destination["additionalProperties"] = True
@@ -104,6 +107,7 @@ def json_schema(described: Iterable[Description]) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "ledger": {"$ref": "#/$defs/ledger"},
+            "metering": {"$ref": "#/$defs/metering"},
             "destinations": _tables("destination", "Places to load into"),
             "connectors": {**_tables("connector", "Sources loaded into destinations"), "minProperties": 1},
         },
@@ -147,9 +151,10 @@ def _setting(field: FieldInfo) -> dict[str, Any]:
 
 def _forms(field: FieldInfo) -> list[dict[str, Any]]:
     kinds = types(field.annotation)
-    if forms := _FORMS.get(checker(field)):
-        bounds, number = _bounds(field), "integer" if checker(field) == "_number" and int in kinds else "number"
-        return [{**form, **bounds, "type": number} if form["type"] == "number" else form for form in forms]
+    if name := checker(field):
+        forms = _FORMS.get(name, [{}])
+        bounds, number = _bounds(field), "integer" if name == "_number" and int in kinds else "number"
+        return [{**form, **bounds, "type": number} if form.get("type") == "number" else form for form in forms]
     if values := literals(field.annotation):
         return [{"enum": values}]
     if bool in kinds:
@@ -158,15 +163,22 @@ def _forms(field: FieldInfo) -> list[dict[str, Any]]:
         return [{"type": "array", "items": {"type": "string"}}]
     if Secret in kinds:
         return [{"type": "string", "pattern": r"^(sqlite(\+pysqlite)?:///.|postgresql(\+\w+)?://)"}]
-    lengths = {"MinLen": ("min_length", "minLength"), "MaxLen": ("max_length", "maxLength")}
-    limits = {lengths[type(one).__name__][1]: getattr(one, lengths[type(one).__name__][0]) for one in field.metadata}
-    return [{"type": "string", **limits}]
+    if kinds & {int, float}:
+        return [
+            {"type": "integer" if int in kinds else "number", **_bounds(field)},
+            {"type": "string", "pattern": _NUMBER},
+        ]
+    return [{"type": "string", **_limits(field, {"min_length": "minLength", "max_length": "maxLength"})}]
 
 
 def _bounds(field: FieldInfo) -> dict[str, Any]:
-    words = {"Ge": "minimum", "Gt": "exclusiveMinimum", "Le": "maximum", "Lt": "exclusiveMaximum"}
-    kinds = {type(one).__name__: one for one in field.metadata}
-    return {word: getattr(kinds[kind], kind.lower()) for kind, word in words.items() if kind in kinds}
+    words = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+    return _limits(field, words)
+
+
+def _limits(field: FieldInfo, words: Mapping[str, str]) -> dict[str, Any]:
+    """What pydantic's limits of a field are called in a schema."""
+    return {word: getattr(one, name) for one in field.metadata for name, word in words.items() if hasattr(one, name)}
 
 
 def _told(model: type[BaseModel], name: str) -> str:

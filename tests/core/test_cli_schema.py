@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from connector_core.config.json_schema import json_schema
+from connector_core.config.metering import MeteringSettings
 from connector_core.config.models import Connector, Destination, LedgerSettings, StreamSettings
 from connector_core.plugins import installed, load
 from connector_core.streams import Description
@@ -78,7 +79,7 @@ def test_the_files_that_are_shown_are_valid(document: Path) -> None:
 
 
 def test_every_setting_is_explained_to_the_editor() -> None:
-    for name in ("connector", "destination", "ledger", "stream", "source_desk", "destination_duckdb"):
+    for name in ("connector", "destination", "ledger", "metering", "stream", "source_desk", "destination_duckdb"):
         for setting, about in SCHEMA["$defs"][name]["properties"].items():
             assert about is True or about.get("description"), (name, setting)
 
@@ -139,12 +140,13 @@ NEEDED: dict[type[Any], dict[str, Any]] = {
     Destination: {"key": "k", "type": "t"},
     StreamSettings: {},
     LedgerSettings: {},
+    MeteringSettings: {},
 }
 
 
 @pytest.mark.parametrize("model", NEEDED, ids=lambda model: model.__name__)
 def test_it_takes_every_value_that_loading_takes_and_little_else(model: type[Any]) -> None:
-    names = {"StreamSettings": "stream", "LedgerSettings": "ledger"}
+    names = {"StreamSettings": "stream", "LedgerSettings": "ledger", "MeteringSettings": "metering"}
     table = SCHEMA["$defs"][names.get(model.__name__, model.__name__.lower())]["properties"]
     taken = also = refused = 0
     for field, about in model.model_fields.items():
