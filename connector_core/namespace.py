@@ -170,7 +170,7 @@ def create(space: Namespace, there: Mapping[str, object]) -> set[str]:
     """Make what is missing of the schema and the engine's tables; returns the names of the tables it made."""
     sql, missing = space.sql, {name for name in OWN_TABLES if name not in there}
     if missing:
-        sql.execute(f"CREATE SCHEMA IF NOT EXISTS {sql.quote(space.name)}")
+        sql.make_schema(space.name)
     for name in missing:
         columns = ", ".join(f"{sql.quote(column)} {sql.type_name(kind)}" for column, kind in OWN_TABLES[name].items())
         sql.execute(f"CREATE TABLE IF NOT EXISTS {space.table(name)} ({columns})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -39,10 +40,10 @@ class Whole:
     stripped: int = 0
 
 
-def whole(value: Any, *, nul: Nul) -> Whole:
+def whole(value: Any, *, nul: Nul, digits: int | None = None) -> Whole:
     """The canonical form of an object or array: keys sorted, numbers the same whichever parser read them.
 
-    `stripped` is how many U+0000 were taken out. Raises `Refused`.
+    `digits` is how many a number may have. `stripped` is how many U+0000 were taken out. Raises `Refused`.
     """
     stripped = 0
     text = _text(value)
@@ -51,7 +52,20 @@ def whole(value: Any, *, nul: Nul) -> Whole:
             raise Refused("nul_character", "a nested text has a U+0000, which the destination cannot hold")
         value = _without_nul(value)
         text = _text(value)
+    if digits is not None and _most_digits(text) > digits:
+        raise Refused("number_out_of_range", f"a nested number has more than {digits} digits")
     return Whole(text=text, pruned=_text(_pruned(value)) if "null" in text else text, stripped=stripped)
+
+
+_LONG = re.compile(r"[0-9.]{20,}")  # numbers that no double has printed
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+def _most_digits(text: str) -> int:
+    """How many digits the longest number of a JSON text has; 0 where all are short."""
+    if not _LONG.search(text):
+        return 0
+    return max((len(n.replace(".", "").lstrip("0")) for n in _LONG.findall(_STRING.sub("", text))), default=0)
 
 
 def _text(value: Any) -> str:

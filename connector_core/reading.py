@@ -329,7 +329,7 @@ class _Reader:
             if value is None:
                 continue
             try:
-                kept = whole(value, nul=self.nul)
+                kept = whole(value, nul=self.nul, digits=self.layout.traits.nested_digits)
             except Refused as refused:
                 self._fail(at, row, refused.code, refused.reason)
                 continue

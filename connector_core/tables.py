@@ -32,9 +32,9 @@ class Traits:
     `name_bytes` longest identifier in UTF-8 bytes; `fold` what becomes of an identifier's case; `case_sensitive`
     whether `Id` and `id` are two columns; `suffixes` for split columns by kind; `rename_on_split` (`col` becomes
     `col__bi` and `col__st` is added) or not (`col` stays, `col__st` is added); `nested_natively` default of the
-    `nested` setting; `decimal` (precision, scale) of a number column, None for any; `text_bytes` longest text;
-    `columns` most columns of a table; `reserved` identifiers (folded) that cannot be columns; `ddl_in_transaction`
-    whether DDL rolls back with the transaction.
+    `nested` setting; `nested_digits` most digits of a number inside a nested value, None for any; `decimal` (precision,
+    scale) of a number column, None for any; `text_bytes` longest text; `columns` most columns of a table; `reserved`
+    identifiers (folded) that cannot be columns; `ddl_in_transaction` whether DDL rolls back with the transaction.
     """
 
     name_bytes: int
@@ -43,6 +43,7 @@ class Traits:
     suffixes: Mapping[Kind, str]
     rename_on_split: bool = True
     nested_natively: bool = False
+    nested_digits: int | None = None
     decimal: tuple[int, int] | None = None
     text_bytes: int | None = None
     nul_in_text: bool = False

@@ -182,6 +182,13 @@ def postgres() -> Any:
     return postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
+def snowflake() -> Any:
+    """Snowflake as SQLAlchemy spells it."""
+    from snowflake.sqlalchemy.snowdialect import SnowflakeDialect
+
+    return SnowflakeDialect()
+
+
 def system_columns() -> str:
     """The `_sdc_*` columns of root tables and subtables."""
     rows = [

@@ -59,6 +59,9 @@ class Sql(Protocol):
     def bulk(self, table: str, columns: Sequence[BulkColumn], count: int) -> None:
         """Append `count` rows to `table` (quoted), exactly as they are. Belongs to the open transaction."""
 
+    def make_schema(self, name: str) -> None:
+        """Make a schema unless it exists; one that does may be used without the right to make one."""
+
     def temporary(self, name: str, columns: Sequence[tuple[str, str]]) -> str:
         """An empty temporary table with (column, type) pairs, made anew if it exists; returns its quoted name.
 

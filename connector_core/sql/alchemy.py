@@ -121,6 +121,12 @@ class AlchemySql(ABC):
         with self._refusing(text):
             return [tuple(row) for row in self._connection.exec_driver_sql(text, tuple(parameters))]
 
+    def make_schema(self, name: str) -> None:
+        """Make a schema unless it exists: CREATE ... IF NOT EXISTS asks for the right to make it even if it does."""
+        text = f"SELECT 1 FROM information_schema.schemata WHERE schema_name = {self.placeholder}"
+        if not self.query(text, [name]):
+            self.execute(f"CREATE SCHEMA IF NOT EXISTS {self.quote(name)}")
+
     def temporary(self, name: str, columns: Sequence[tuple[str, str]]) -> str:
         """An empty temporary table."""
         quoted = self.quote(name)

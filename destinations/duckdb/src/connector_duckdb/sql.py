@@ -101,6 +101,10 @@ class DuckSql:
             with raised(self._path):
                 self._spool.append(table, columns, count, quote=self.quote, type_name=self.type_name)
 
+    def make_schema(self, name: str) -> None:
+        """Make a schema unless it exists."""
+        self.execute(f"CREATE SCHEMA IF NOT EXISTS {self.quote(name)}")
+
     def temporary(self, name: str, columns: Sequence[tuple[str, str]]) -> str:
         """An empty temporary table."""
         listed = ", ".join(f"{self.quote(column)} {kind}" for column, kind in columns)
