@@ -1,5 +1,8 @@
-"""One HTTP exchange over requests, bounded in time and size: what goes wrong on the wire becomes the engine's
-errors."""
+"""One HTTP exchange over urllib3, bounded in time and size: what goes wrong on the wire becomes the engine's errors.
+
+requests takes part only where a request is signed or has a form: its schemes (OAuth 1.0a, basic) sign its prepared
+requests. Its sessions would cost as much as reading a page of records does.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,11 @@ import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, NamedTuple
 
+import certifi
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -45,6 +47,14 @@ class Raw:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class _Asked(NamedTuple):
+    """A request as it is sent, with its signature."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: Any
 
 
 class _Timed(io.RawIOBase):
@@ -97,17 +107,20 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _Tls
 
 
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **more: Any) -> None:
-        # a context of our own: the ready-made ones write session keys where SSLKEYLOGFILE says (H4)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        super().init_poolmanager(connections, maxsize, block, ssl_context=context, **more)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+def _pools() -> urllib3.PoolManager:
+    """A connection per site, kept open between requests."""
+    # a context of our own: the ready-made ones write session keys where SSLKEYLOGFILE says (H4)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    pools = urllib3.PoolManager(
+        num_pools=2, maxsize=1, ssl_context=context, cert_reqs="CERT_REQUIRED", ca_certs=certifi.where()
+    )
+    pools.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+    return pools
 
 
 class Wire:
-    """Sends requests; safe for several threads, each of which has a session of its own.
+    """Sends requests; safe for several threads, each of which has connections of its own.
 
     Nothing comes from the environment: no .netrc, proxy, certificate bundle or key log (H4). Cookies are not kept,
     redirects not followed, nothing is repeated: a request is signed right before it is sent, once.
@@ -115,7 +128,8 @@ class Wire:
 
     def __init__(self, limits: Limits, headers: Mapping[str, str]) -> None:
         self._limits = limits
-        self._headers = dict(headers)
+        usual = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "connector-core"}
+        self._headers = {**usual, **headers}
         self._mine = threading.local()
 
     def send(
@@ -130,14 +144,16 @@ class Wire:
         timeout = urllib3.Timeout(total=limits.deadline, connect=min(limits.connect, limits.deadline))
         place = Place(url=shown)
         try:
-            response = self._session().request(
-                method, url, data=data, auth=auth, timeout=timeout,  # type: ignore[arg-type]
-                allow_redirects=False, stream=True,
+            asked = self._asked(method, url, auth, data)
+            response = self._connections().urlopen(
+                method, asked.url, body=asked.body, headers=asked.headers, timeout=timeout,
+                redirect=False, retries=False, preload_content=False, decode_content=False,
             )  # fmt: skip
             try:
                 body = self._body(response, until, place)
             finally:
                 response.close()
+                response.release_conn()
         except ConnectorError:
             raise
         except (
@@ -148,23 +164,21 @@ class Wire:
             ValueError,
         ) as error:
             raise self._failure(error, place) from None  # its own text may hold a signed address
-        return Raw(status=response.status_code, headers=response.headers, body=body)
+        return Raw(status=response.status, headers=response.headers, body=body)
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._mine, "session", None)
-        if session is None:
-            session = requests.Session()
-            session.trust_env = False
-            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-            session.headers.clear()
-            usual = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "connector-core"}
-            session.headers.update({**usual, **self._headers})
-            for scheme in ("https://", "http://"):
-                session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=1))
-            self._mine.session = session
-        return session
+    def _asked(self, method: str, url: str, auth: AuthBase | None, data: Mapping[str, str] | None) -> _Asked:
+        if auth is None and data is None:
+            return _Asked(url, self._headers, None)
+        signed = requests.Request(method, url, headers=self._headers, data=data, auth=auth).prepare()
+        return _Asked(str(signed.url), signed.headers, signed.body)
 
-    def _body(self, response: requests.Response, until: float, place: Place) -> bytes:
+    def _connections(self) -> urllib3.PoolManager:
+        pools: urllib3.PoolManager | None = getattr(self._mine, "pools", None)
+        if pools is None:
+            pools = self._mine.pools = _pools()
+        return pools
+
+    def _body(self, response: urllib3.BaseHTTPResponse, until: float, place: Place) -> bytes:
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower() or "identity"
         if encoding not in ("identity", "gzip", "x-gzip"):
             raise RetryableError(
@@ -173,7 +187,7 @@ class Wire:
         unpack = _Unpacker(self._limits.body, place) if encoding != "identity" else None
         pieces: list[bytes] = []
         size = 0
-        for piece in response.raw.stream(PIECE, decode_content=False):
+        for piece in response.stream(PIECE, decode_content=False):
             size += len(piece)
             if size > self._limits.body:
                 raise too_large(self._limits.body, place)
@@ -193,9 +207,10 @@ class Wire:
                 place=place,
                 code="tls",
             )
-        if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+        if isinstance(error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError):
             return SourceError("this is no address that can be asked", place=place, code="bad_address")
-        if isinstance(error, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError) or "timed out" in text:
+        refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # which counts as a timeout for urllib3
+        if not refused and isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError) or "timed out" in text:
             limit = f"{self._limits.deadline:g} seconds for connecting, headers and body together"
             return RetryableError(f"no complete answer within {limit}", place=place, code="timeout")
         if isinstance(error, zlib.error):
