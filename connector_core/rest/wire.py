@@ -210,7 +210,7 @@ class Wire:
         if isinstance(error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError):
             return SourceError("this is no address that can be asked", place=place, code="bad_address")
         refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # which counts as a timeout for urllib3
-        if not refused and isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError) or "timed out" in text:
+        if (not refused and isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError)) or "timed out" in text:
             limit = f"{self._limits.deadline:g} seconds for connecting, headers and body together"
             return RetryableError(f"no complete answer within {limit}", place=place, code="timeout")
         if isinstance(error, zlib.error):
