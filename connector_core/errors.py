@@ -10,6 +10,8 @@
     |   `-- ActivationError  exit 4   a full pass was not complete or would delete too much; nothing was changed
     |-- DestinationError     exit 5   the destination failed
     |   |-- StaleWriterError exit 5   a later run has taken over; this one must not write
+    |   |-- UnreachableError exit 5 the destination cannot be reached; a load that has begun is tried again
+    |   |-- RefusedError     exit 5 the destination refuses values of some records; they are rejected, the others loaded
     |   `-- UnknownCommitError exit 5 the connection was lost at COMMIT; the engine asks the destination
     |-- PluginError          exit 6   a plugin broke its contract; its author must act
     `-- BusyError            exit 75  another run holds the connector or the file
@@ -19,6 +21,7 @@ The exit codes are those of facts/fault_catalogue.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -146,6 +149,35 @@ class StaleWriterError(DestinationError):
     """The fence refused this run: a later run has claimed the namespace. Nothing was written."""
 
     code = "stale_writer"
+
+
+class UnreachableError(DestinationError):
+    """The destination cannot be reached at the moment. A run that has not begun ends with it; within a run it is tried
+    again some times."""
+
+    code = "unreachable"
+
+
+class RefusedError(DestinationError):
+    """The destination refuses values that its types allow: a row, an index entry or a number that is too large.
+
+    Raised by `load`; nothing was written. `records` says which records of the batch, by stream and position in its
+    part, with the reason: the engine rejects them and loads the others. While it is empty nobody knows which.
+    """
+
+    code = "refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        records: Mapping[str, Mapping[int, str]] | None = None,
+        hint: str = "",
+        place: Place | None = None,
+        code: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, place=place, code=code)
+        self.records = records or {}
 
 
 class UnknownCommitError(DestinationError):

@@ -87,8 +87,9 @@ def load(target: Target, batch: Batch) -> Receipt:  # type: ignore[empty-body]
 
     Owner: the destination; once a batch, always from one thread, in the order of `batch.number`. The first statement
     is the fence; when it finds no row `StaleWriterError` is raised. Raises `RetryableError` when nothing was written
-    and a repeat may succeed (deadlock, serialization), `UnknownCommitError` when the connection was lost at COMMIT,
-    `ActivationError`, otherwise `DestinationError`. The receipt comes from the same transaction.
+    and a repeat may succeed (deadlock, serialization, a lost connection), `UnknownCommitError` when the connection was
+    lost at COMMIT, `RefusedError` for records that the destination does not take, `ActivationError`, otherwise
+    `DestinationError`. The receipt comes from the same transaction.
     """
 
 

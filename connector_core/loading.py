@@ -5,24 +5,34 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from connector_core.batch import Batch, Claim, Receipt, Target
+from connector_core import refused
+from connector_core.batch import Batch, Claim, Counts, Receipt, Reject, Target
 from connector_core.clock import Clock
 from connector_core.config.models import RejectLimit
-from connector_core.errors import BusyError, DestinationError, RejectLimitError, RetryableError, UnknownCommitError
+from connector_core.errors import (
+    BusyError,
+    DestinationError,
+    RefusedError,
+    RejectLimitError,
+    RetryableError,
+    UnknownCommitError,
+    UnreachableError,
+)
 from connector_core.events import BatchLoaded, RecordsRejected, SchemaChanged
 from connector_core.extraction import Bound
 from connector_core.hooks import Hooks
+from connector_core.instants import from_datetime
 from connector_core.seams import seam
 from connector_core.slices import Slice
 
 log = logging.getLogger("connector_core.loading")
 T = TypeVar("T")
-LOAD_ATTEMPTS = 5
+ATTEMPTS = 5
 
 
 def when_free(act: Callable[[], T], *, wait: float, clock: Clock, stop: threading.Event) -> T:
@@ -34,6 +44,28 @@ def when_free(act: Callable[[], T], *, wait: float, clock: Clock, stop: threadin
         except BusyError:
             if clock.monotonic() >= deadline or clock.wait(0.25, stop):
                 raise
+
+
+def patiently(act: Callable[[], T], *, wait: float, clock: Clock, stop: threading.Event, unreachable: bool = True) -> T:
+    """`when_free`, and again, some times, when passing trouble has prevented it; also, with `unreachable`, when the
+    destination could not be reached. Raises `DestinationError` in the end."""
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return when_free(act, wait=wait, clock=clock, stop=stop)
+        except (RetryableError, UnreachableError) as error:
+            if isinstance(error, UnreachableError) and not unreachable:
+                raise
+            if attempt >= ATTEMPTS or stop.is_set():
+                raise DestinationError(
+                    f"{error.message}; given up after {attempt} attempts",
+                    hint=error.hint,
+                    place=error.place,
+                    code=error.code,
+                ) from error
+            log.warning("%s: trying again", error.message)
+            clock.wait(min(5.0, 0.1 * 2.0**attempt), stop)
 
 
 class Loader:
@@ -65,6 +97,7 @@ class Loader:
         self._bound, self._clock, self._stop, self._lock_wait = bound, clock, stop, lock_wait
         self._limit, self._record, self._tell = limit, record, tell
         self._rejected = self._extracted = 0
+        self._refused: dict[str, list[Reject]] = {}
 
     def load(self, ready: Slice) -> Receipt:
         """Load one slice: steps 4 to 6 of the way of a record.
@@ -72,9 +105,24 @@ class Loader:
         Raises `RejectLimitError` before anything is written, `ActivationError`, `StaleWriterError`,
         `DestinationError`, `BusyError`.
         """
-        self._check_limit(ready)
+        self._rejected += len(ready.rejects)
+        self._extracted += ready.extracted
         self._number += 1
-        batch = Batch(
+        ready = self._with_refused(ready)
+        while True:
+            self._check_limit(ready)
+            try:
+                receipt = self._commit(self._batch(ready))
+                break
+            except RefusedError as error:
+                ready = self._without_refused(ready, error)
+        self._sequence = receipt.sequence
+        self._record(receipt, ready)
+        self._announce(receipt, ready)
+        return receipt
+
+    def _batch(self, ready: Slice) -> Batch:
+        return Batch(
             kind=ready.kind,
             connector=self._connector,
             run_id=self._run_id,
@@ -88,46 +136,64 @@ class Loader:
             activation=ready.activation,
             settled=ready.settled,
         )
-        receipt = self._commit(batch)
-        self._sequence = receipt.sequence
-        self._record(receipt, ready)
-        self._announce(receipt, ready)
-        return receipt
+
+    def _without_refused(self, ready: Slice, error: RefusedError) -> Slice:
+        """The slice without the records that the destination refuses: they are rejected. Those of a full-table pass
+        are counted by its activation, which keeps what is stored under their keys."""
+        if not any(error.records.values()):
+            raise error
+        at, rejects, parts = from_datetime(self._clock.now()), [*ready.rejects], []
+        for part in ready.parts:
+            bad = error.records.get(part.stream.name, {})
+            rejects += refused.rejects(part, bad, at=at)
+            parts.append(refused.without(part, bad, counted=ready.kind == "rows"))
+        new = rejects[len(ready.rejects) :]
+        log.warning("the destination refuses %d records: %s", len(new), error.message)
+        self._rejected += len(new)
+        if ready.kind != "rows":
+            self._refused.setdefault(ready.stream, []).extend(new)
+        again = {(reject.stream, reject.primary_key) for reject in new}
+        settled = tuple(reject for reject in ready.settled if (reject.stream, reject.primary_key) not in again)
+        ready = replace(ready, parts=tuple(parts), rejects=tuple(rejects), settled=settled)
+        return self._with_refused(ready, new)
+
+    def _with_refused(self, ready: Slice, new: Sequence[Reject] | None = None) -> Slice:
+        """An activation that knows of the records of its pass that the destination has refused."""
+        if ready.kind == "discard":
+            self._refused.pop(ready.stream, None)
+        if ready.activation is None:
+            return ready
+        known = self._refused.get(ready.stream, ()) if new is None else new
+        counts, kept = dict(ready.activation.counts), dict(ready.activation.kept_keys)
+        for reject in known:
+            counts[reject.stream] = counts.get(reject.stream, Counts()) + Counts(rejected=1)
+            if reject.primary_key is not None:
+                kept[reject.stream] = [*kept.get(reject.stream, ()), reject.primary_key]
+        return replace(ready, activation=replace(ready.activation, counts=counts, kept_keys=kept))
 
     def _commit(self, batch: Batch) -> Receipt:
-        attempt = 0
-        while True:
-            attempt += 1
+        for _ in range(ATTEMPTS):
             try:
-                return self._free(partial(self._hooks.load, self._target, batch))
+                return self._patiently(partial(self._hooks.load, self._target, batch))
             except UnknownCommitError as error:
                 log.warning("the answer to COMMIT was lost (%s): asking the destination", error.message)
                 if (found := self._find(batch)) is not None:
                     return found
                 batch = replace(batch, epoch=self._epoch)
-            except RetryableError as error:
-                if attempt >= LOAD_ATTEMPTS:
-                    raise DestinationError(
-                        f"{error.message}; given up after {attempt} attempts", hint=error.hint, place=error.place
-                    ) from error
-                self._clock.wait(min(5.0, 0.1 * 2.0**attempt), self._stop)
-            if attempt >= LOAD_ATTEMPTS:
-                raise DestinationError(f"batch {batch.number} could not be committed in {attempt} attempts")
+        raise DestinationError(f"batch {batch.number} could not be committed in {ATTEMPTS} attempts")
 
     def _find(self, batch: Batch) -> Receipt | None:
         """Claim again, which waits for the doubtful transaction, and look whether it was committed."""
-        claim = self._free(
+        claim = self._patiently(
             partial(self._hooks.claim, self._target, self._connector, epoch=self._epoch, after=self._sequence)
         )
         self._epoch = claim.epoch
         return next((r for r in claim.receipts if r.run_id == self._run_id and r.number == batch.number), None)
 
-    def _free(self, act: Callable[[], T]) -> T:
-        return when_free(act, wait=self._lock_wait, clock=self._clock, stop=self._stop)
+    def _patiently(self, act: Callable[[], T]) -> T:
+        return patiently(act, wait=self._lock_wait, clock=self._clock, stop=self._stop)
 
     def _check_limit(self, ready: Slice) -> None:
-        self._rejected += len(ready.rejects)
-        self._extracted += ready.extracted
         if self._limit and self._limit.crossed(rejected=self._rejected, extracted=self._extracted):
             for reject in ready.rejects[:10]:
                 log.error(

@@ -47,7 +47,7 @@ from connector_core.fetch import Fetcher, RetryRules
 from connector_core.hooks import Hooks
 from connector_core.layout import Layout
 from connector_core.ledger import Ledger
-from connector_core.loading import Loader, when_free
+from connector_core.loading import Loader, patiently
 from connector_core.plugins import assemble
 from connector_core.run_report import RunOptions, RunReport
 from connector_core.shape import Shaper
@@ -271,7 +271,8 @@ class Run:
         return claim
 
     def _free(self, act: Callable[[], T]) -> T:
-        return when_free(act, wait=self._connector.lock_wait, clock=self._clock, stop=self._stop)
+        wait = self._connector.lock_wait
+        return patiently(act, wait=wait, clock=self._clock, stop=self._stop, unreachable=False)
 
     def _warn(self, text: str) -> None:
         self._tell(Warned, stream=None, text=text)

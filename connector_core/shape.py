@@ -51,6 +51,8 @@ CODES: Mapping[str, str] = {
     "not_json": "NaN, Infinity, or a value that JSON does not have",
     "nul_character": "a text holds U+0000, which the destination cannot store",
     "number_out_of_range": "a number beyond what any column can hold",
+    "refused": "the destination refuses a value of the record, for instance because its row would be too large; the "
+    "reason is the destination's",
     "schema": "a keyword of the stream's JSON Schema (required, enum, a limit, ...) is violated",
     "too_deep": "objects and arrays are nested too deeply",
     "too_large": "the record is larger than max_record_bytes",

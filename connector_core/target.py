@@ -10,6 +10,7 @@ from typing import Protocol
 from connector_core import rejected, staging, write
 from connector_core.batch import Batch, Claim, Receipt, Reject
 from connector_core.clock import SystemClock
+from connector_core.errors import DestinationError, RetryableError
 from connector_core.namespace import COMMITS, FENCE, REJECTED, claim, read_fence, receipts
 from connector_core.reset import finish, reset
 from connector_core.sql import Namespace, Sql
@@ -22,6 +23,15 @@ class Opener(Protocol):
     `ConfigError`, `DestinationError`."""
 
     def __call__(self, *, write: bool, tidy: bool = False) -> AbstractContextManager[Sql | None]: ...
+
+
+@contextmanager
+def _once() -> Iterator[None]:
+    """For calls that nobody repeats: what might pass is an error of the destination."""
+    try:
+        yield
+    except RetryableError as error:
+        raise DestinationError(error.message, hint=error.hint, place=error.place, code=error.code) from error
 
 
 class SqlTarget:
@@ -55,25 +65,29 @@ class SqlTarget:
 
     def commits(self, after: int = 0) -> Sequence[Receipt]:
         """See `Target.commits`."""
-        with self._open(write=False) as sql:
+        with _once(), self._open(write=False) as sql:
             if sql is None or COMMITS not in self._space(sql).there():
                 return ()
             return receipts(self._space(sql), after)
 
     def rejects(self, stream: str | None = None, *, limit: int | None = None) -> Sequence[Reject]:
         """See `Target.rejects`."""
-        with self._open(write=False) as sql:
+        with _once(), self._open(write=False) as sql:
             if sql is None or REJECTED not in self._space(sql).there():
                 return ()
             return rejected.read(self._space(sql), stream, limit)
 
     def reset(self, stream: str, *, connector: str, epoch: int) -> None:
         """See `Target.reset`."""
-        with self._writing() as sql:
+        with _once(), self._writing() as sql:
             reset(self._space(sql), stream, connector=connector, epoch=epoch, at=self._now())
 
     def check(self) -> Sequence[str]:
         """See `Target.check`."""
+        with _once():
+            return self._checked()
+
+    def _checked(self) -> Sequence[str]:
         lines = [*self._probe()]
         with self._open(write=False) as sql:
             found = {} if sql is None else self._space(sql).there()

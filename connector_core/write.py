@@ -21,9 +21,9 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from connector_core import activate, evolve, rejected, staging, upsert
+from connector_core import activate, evolve, refused, rejected, staging, upsert
 from connector_core.batch import Batch, Receipt, TableCount
-from connector_core.errors import ConnectorError, Place
+from connector_core.errors import ConnectorError, Place, RefusedError
 from connector_core.evolve import Plan
 from connector_core.instants import from_datetime
 from connector_core.namespace import COMMITS, FENCE, Fence, Registry, check_fence, insert, pass_fence, registry
@@ -33,7 +33,28 @@ from connector_core.upsert import Effect
 
 
 def load(sql: Sql, namespace: str, batch: Batch, *, now: Callable[[], datetime]) -> Receipt:
-    """Do what the batch says in one transaction, or nothing. `now` gives `committed_at`; errors as `hookspecs.load`."""
+    """Do what the batch says in one transaction, or nothing. `now` gives `committed_at`; errors as `hookspecs.load`.
+
+    A `RefusedError` says which records the database does not take (`refused.py`); nothing was written.
+    """
+
+    def refuses(some: Batch) -> str | None:
+        try:
+            _transaction(sql, namespace, some, now=now, keep=False)
+        except RefusedError as error:
+            return error.message
+        return None
+
+    try:
+        return _transaction(sql, namespace, batch, now=now)
+    except RefusedError as error:
+        if found := refused.find(refuses, batch):
+            raise RefusedError(error.message, records=found, place=error.place) from error
+        raise
+
+
+def _transaction(sql: Sql, namespace: str, batch: Batch, *, now: Callable[[], datetime], keep: bool = True) -> Receipt:
+    """One transaction; without `keep` it is tried to its end and rolled back."""
     space = Namespace(sql=sql, name=namespace)
     inside = sql.traits.ddl_in_transaction
     scratch = _Scratch(space, batch)
@@ -80,6 +101,9 @@ def load(sql: Sql, namespace: str, batch: Batch, *, now: Callable[[], datetime])
             _commit_row(space, receipt, fence)
         if inside:
             staging.drop(space, known, batch)
+        if not keep:
+            sql.rollback()
+            return receipt
         with step("load.commit"):
             sql.commit()
     except BaseException:

@@ -27,6 +27,7 @@ import psycopg
 from psycopg import sql
 
 from connector_postgres import destination
+from tests.support.engine import START, Shop
 from tests.support.loads import Warehouse
 
 VERSIONS = (16, 18)
@@ -249,3 +250,35 @@ def warehouse(version: int = 18, *, namespace: str = "ns", url: str = "", **conf
         destination.connect({"url": url.format(name) or running.url(name), **config}, namespace) as target,
     ):
         yield PostgresWarehouse(path=Path(), target=target, plugin=destination, server=running, database=name)
+
+
+class PostgresShop(Shop):
+    """A scripted project that loads into Postgres; `url` is the way to it, `more` are lines of its destination."""
+
+    def __init__(
+        self,
+        folder: Path,
+        data: Mapping[str, Any] | str,
+        settings: str = START,
+        *,
+        server: Server,
+        database: str,
+        url: str = "",
+        more: str = "",
+    ) -> None:
+        self.server, self.database = server, database
+        self.destination = f'type = "postgres"\nurl = "{url or server.url(database)}"\n{more}'
+        super().__init__(folder, data, settings)
+
+    def query(self, text: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows; parameters are written `?`."""
+        return self.server.query(text.replace("?", "%s"), parameters or None, database=self.database)
+
+    def rows(self, table: str, *, schema: str = "shop", where: str = "") -> list[dict[str, Any]]:
+        """All rows of a table as dicts, as JSON has them, instants with zone."""
+        return [row for (row,) in self.query(f'SELECT to_jsonb(_row) FROM "{schema}"."{table}" AS _row {where}')]
+
+    def tables(self, schema: str = "shop") -> set[str]:
+        """The users' tables."""
+        found = self.query("select table_name from information_schema.tables where table_schema = ?", [schema])
+        return {name for (name,) in found if not name.startswith("_sdc_")}

@@ -38,8 +38,7 @@ token_secret = "${{DESK_TOKEN_SECRET}}"
 
 SCRIPTED = """
 [destinations.warehouse]
-type = "duckdb"
-path = "warehouse.duckdb"
+{destination}
 
 [connectors.shop]
 source = "scripted"
@@ -48,6 +47,7 @@ destination = "warehouse"
 [connectors.shop.config]
 data = "{file}"
 """
+DUCKDB = 'type = "duckdb"\npath = "warehouse.duckdb"'
 SECRETS = ("key", "secret", "token", "token_secret")
 SITE = Path(__file__).parent / "site"
 
@@ -158,6 +158,9 @@ class Scripted(Project):
         super().__init__(folder, "", None, settings=settings)
         self.serve(data)
 
+    destination = DUCKDB
+    """The lines of `[destinations.warehouse]`."""
+
     @property
     def schema(self) -> str:
         """The connector's namespace."""
@@ -166,7 +169,8 @@ class Scripted(Project):
     def write(self, settings: str) -> None:
         """Write connectors.toml with these settings of the connector."""
         path = self.folder / "connectors.toml"
-        path.write_text(SCRIPTED.format(settings=settings, file=self.folder / "data.json"))
+        data = self.folder / "data.json"
+        path.write_text(SCRIPTED.format(settings=settings, file=data, destination=self.destination))
         path.chmod(0o600)
 
     def serve(self, data: Mapping[str, Any] | str) -> None:

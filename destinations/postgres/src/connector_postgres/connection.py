@@ -85,7 +85,7 @@ def address(config: Mapping[str, Any]) -> Address:
     """The address that a destination's settings describe: an URL, or parts. Raises `ConfigError`."""
     given = {name: config[name] for name in PARTS if config.get(name) not in (None, "")}
     if "url" in config:
-        if both := sorted(given):
+        if both := sorted(name for name, value in given.items() if (name, value) != ("port", DEFAULT_PORT)):
             raise _wrong(f"url and {both[0]} are both set", "write everything into url, or nothing", "url")
         given = _of_url(config["url"])
     for name in ("host", "database", "user"):

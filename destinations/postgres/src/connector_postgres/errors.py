@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import re
 
-from connector_core.errors import ConnectorError, DestinationError, Place, RetryableError
+from connector_core.errors import (
+    ConnectorError,
+    DestinationError,
+    Place,
+    RefusedError,
+    RetryableError,
+    UnreachableError,
+)
 
 SERIALIZATION = {"40001", "40P01", "XX000"}
 """Serialization failure, deadlock, and "tuple concurrently updated", which two sessions that grant or create at once
 may meet."""
 RACES = {"42P06", "42P07", "23505"}
 """What CREATE ... IF NOT EXISTS answers when another session has just made the same."""
+ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}
+"""The server has ended the session: shut down, crashed, starting up, idle for too long, too long a transaction."""
+TOO_LARGE = "54000"
+"""A row or an index entry that is too large; with class 22, values that cannot be stored."""
 HINTS = {
     "53": "the server has run out of it; nothing of this batch was written",
     "53100": "free some space on the server; nothing of this batch was written",
@@ -50,9 +61,17 @@ def sorted_out(error: Exception, text: str, *, place: str, lost: bool) -> Connec
         return RetryableError(f"Postgres: the connection was lost: {said}", place=where, code="connection_lost")
     if state in SERIALIZATION or (state in RACES and text.startswith(("CREATE SCHEMA", "CREATE TABLE"))):
         return RetryableError(f"Postgres: {said}", place=where)
+    if state.startswith("22") or state == TOO_LARGE:
+        return RefusedError(re.sub(r': ".*', "", said, flags=re.DOTALL), place=where)
     hint = HINTS.get(state) or HINTS.get(state[:2], "")
     detail = f" ({cause.diag.message_detail})" if cause.diag.message_detail and state == "2BP01" else ""
     return DestinationError(f"Postgres: {said}{detail}", hint=hint, place=where, code=CODES.get(state, ""))
+
+
+def ended(error: Exception) -> bool:
+    """Whether the server has said that it ends the session: its last word, before the connection is closed."""
+    state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+    return state.startswith("08") or state in ENDED
 
 
 def not_connected(error: Exception, *, place: str, user: str) -> ConnectorError:
@@ -80,11 +99,10 @@ def not_connected(error: Exception, *, place: str, user: str) -> ConnectorError:
             place=where,
             code="tls",
         )
-    return DestinationError(
+    return UnreachableError(
         f"Postgres cannot be reached: {said}",
         hint="is the server running, and are host, port and database right?",
         place=where,
-        code="unreachable",
     )
 
 

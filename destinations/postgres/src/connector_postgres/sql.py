@@ -10,7 +10,7 @@ from connector_core.sql import BulkColumn
 from connector_core.sql.alchemy import AlchemySql
 from connector_core.tables import Kind, Traits
 from connector_postgres.bulk import pieces
-from connector_postgres.errors import sorted_out
+from connector_postgres.errors import ended, sorted_out
 
 if TYPE_CHECKING:
     from psycopg import Connection as Driver
@@ -151,4 +151,4 @@ class PostgresSql(AlchemySql):
 
     def lost(self, error: Exception) -> bool:
         """Whether the connection is gone."""
-        return super().lost(error) or self._driver.closed
+        return super().lost(error) or self._driver.closed or ended(error)
