@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,18 @@ def test_faults_are_set_seen_and_healed_over_the_control(desk: Sandbox) -> None:
     assert control(desk, "faults", seen.json()["plan"]).json()["plan"] == seen.json()["plan"], "it can be sent back"
     assert control(desk, "faults", []).json() == {"plan": [], "hits": []}
     assert api(desk, "users").json()["total_entries"] == 12
+
+
+def test_held_answers_are_released_over_the_control(desk: Sandbox) -> None:
+    control(desk, "faults", [{"match": "/users", "action": {"name": "gate"}}])
+    statuses: list[int] = []
+    asking = threading.Thread(target=lambda: statuses.append(api(desk, "users").status_code))
+    asking.start()
+    desk.front.wait_held()
+    assert statuses == []
+    assert control(desk, "release", {}).json() == {"released": 1}
+    asking.join(20)
+    assert statuses == [200]
 
 
 def test_every_action_can_be_sent_over_the_control(desk: Sandbox) -> None:

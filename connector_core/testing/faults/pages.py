@@ -175,8 +175,10 @@ class NextLink(_Page):
 
     def _href(self, page: Any, exchange: Exchange) -> str:
         try:
-            link = str(get(page, self.at))
+            link = get(page, self.at)
         except LookupError:
+            link = None
+        if not isinstance(link, str):
             link = exchange.request.target
         parts = urllib.parse.urlsplit(link)
         target = urllib.parse.urlunsplit(("", "", parts.path, parts.query, ""))

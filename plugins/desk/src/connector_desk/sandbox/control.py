@@ -157,6 +157,13 @@ def _break(desk: Sandbox, given: Any) -> Any:
     return _broken(desk)
 
 
+def _release(desk: Sandbox, _: Any) -> Any:
+    """Let the answers go that a `gate` holds at this moment; says how many they were."""
+    held = desk.front.held
+    desk.front.release()
+    return {"released": held}
+
+
 Call = Callable[["Sandbox", Any], Any]
 CALLS: Final[Mapping[tuple[str, str], Call]] = {
     ("GET", "ledger"): _ledger,
@@ -171,6 +178,7 @@ CALLS: Final[Mapping[tuple[str, str], Call]] = {
     ("POST", "advance"): _advance,
     ("GET", "faults"): _faults,
     ("POST", "faults"): _break,
+    ("POST", "release"): _release,
 }
 """Every call by method and name: what it does with the site and the parsed body, and gives back as JSON."""
 
