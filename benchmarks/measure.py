@@ -29,8 +29,8 @@ class Cost:
 
     `cpu` is user + system of the command and all descendants it waited for, as the kernel counts. `peak` is the
     greatest sum of resident memory over its processes at one instant, `largest` the high-water mark of the largest of
-    them, both in bytes; pages that processes share count for each. `noise` is the share of the machine's cores that
-    others used meanwhile.
+    them, both in bytes; pages that processes share count for each. `servers` is the CPU time of the servers that it
+    talked to; `noise` the share of the machine's cores that others used meanwhile.
     """
 
     code: int
@@ -39,15 +39,24 @@ class Cost:
     peak: int
     largest: int
     processes: int
+    servers: float
     noise: float
 
 
-def cost(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path, seconds: float) -> Cost:
+def cost(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path,
+    seconds: float,
+    servers: Sequence[int] = (),
+) -> Cost:
     """Run a command to its end, or for so many seconds (then it is killed with all its processes). Its output is
-    appended to `log`.
+    appended to `log`. `servers` are sessions of other processes that work for it.
     """
     with log.open("ab") as out:
-        others, begun = _busy(), time.monotonic()
+        others, served, begun = _busy(), _worked(servers), time.monotonic()
         child = subprocess.Popen(
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
@@ -67,10 +76,17 @@ def cost(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path
         child.returncode = os.waitstatus_to_exitcode(status)
     watch.join()
     cpu = used.ru_utime + used.ru_stime
-    noise = max(0.0, _busy() - others - cpu) / (wall * CORES)
-    peak = max(watch.peak, watch.largest)
+    served = _worked(servers) - served
+    noise = max(0.0, _busy() - others - cpu - served) / (wall * CORES)
     return Cost(
-        code=child.returncode, wall=wall, cpu=cpu, peak=peak, largest=watch.largest, processes=watch.most, noise=noise
+        code=child.returncode,
+        wall=wall,
+        cpu=cpu,
+        peak=max(watch.peak, watch.largest),
+        largest=watch.largest,
+        processes=watch.most,
+        servers=served,
+        noise=noise,
     )
 
 
@@ -115,6 +131,19 @@ def _high_water(pid: str) -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return 0  # a process that has just ended has no memory
+
+
+def _worked(sessions: Sequence[int]) -> float:
+    """CPU seconds of all processes of these sessions, and of those that have ended."""
+    wanted, ticks = set(map(str, sessions)), 0
+    for stat in PROC.glob("[0-9]*/stat") if wanted else ():
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        if fields[3] in wanted:
+            ticks += sum(map(int, fields[11:15]))
+    return ticks * TICK
 
 
 def _busy() -> float:

@@ -1,7 +1,7 @@
 """Checks what a tool has left behind: the row count of every table, and every field of a sample of records.
 
-`python verify.py FILE LAYOUT DATA full|changed` prints what is wrong, one finding a line, and ends with 1 if there is
-any. It is a process of its own so that its memory does not weigh on what is measured next.
+`python verify.py DATABASE LAYOUT DATA full|changed` prints what is wrong, one finding a line, and ends with 1 if there
+is any. It is a process of its own so that its memory does not weigh on what is measured next.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
+from databases import Reader, reading
 from generate import ARRAYS, Data, generate
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,13 +25,13 @@ SAMPLE = 300  # records of each stream, and as many of the changed ones
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """How a tool names things. `children` is the statement that gives a subtable's rows as (id of the root record,
-    index, values ...).
+    index, values ...); None where a tool keeps arrays and custom fields as JSON in columns of the root table.
 
     `sparse` says that the tool makes no column for a property that was null in every record.
     """
 
     schema: str
-    children: str
+    children: str | None
     sparse: bool = False
 
 
@@ -46,21 +46,26 @@ LAYOUTS = {
         "JOIN {schema}.{stream} AS parent ON child._dlt_parent_id = parent._dlt_id",
         sparse=True,
     ),
+    "columns": Layout(schema="bench", children=None),
 }
 
 
-def findings(file: Path, layout: Layout, data: Data, *, changed: bool) -> list[str]:
+def findings(where: str, layout: Layout, data: Data, *, changed: bool) -> list[str]:
     """Everything that is not as it should be after the full load, or after the increment."""
-    with duckdb.connect(str(file), read_only=True) as connection:
-        found = list(_counts(connection, layout, data.after if changed else data.full))
+    with reading(where) as database:
+        found = list(_counts(database, layout, data.after if changed else data.full))
         for stream in ARRAYS:
-            found += _fields(connection, layout, stream, _sample(data, stream, changed=changed))
+            found += _fields(database, layout, stream, _sample(data, stream, changed=changed))
     return found
 
 
-def _counts(connection: duckdb.DuckDBPyConnection, layout: Layout, expected: Mapping[str, int]) -> Iterator[str]:
+def _counts(database: Reader, layout: Layout, expected: Mapping[str, int]) -> Iterator[str]:
     for table, rows in expected.items():
-        (there,) = connection.execute(f"SELECT count(*) FROM {layout.schema}.{table}").fetchall()[0]
+        stream, is_array, array = table.partition("__")
+        statement = f"SELECT count(*) FROM {layout.schema}.{table}"
+        if is_array and layout.children is None:
+            statement = f"SELECT coalesce(sum({database.length(array)}), 0) FROM {layout.schema}.{stream}"
+        there = int(database.rows(statement)[0][0])
         if there != rows:
             yield f"{table} has {there:,} rows, not {rows:,}"
 
@@ -81,20 +86,19 @@ def _records(file: Path, ids: set[int] | None = None) -> Iterator[dict[str, Any]
                 yield json.loads(line)
 
 
-def _fields(
-    connection: duckdb.DuckDBPyConnection, layout: Layout, stream: str, expected: Mapping[int, Mapping[str, Any]]
-) -> Iterator[str]:
+def _fields(database: Reader, layout: Layout, stream: str, expected: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
     ids = list(expected)
-    types = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {layout.schema}.{stream}").fetchall()}
-    columns = [f"epoch_us({name})" if kind.startswith("TIMESTAMP") else name for name, kind in types.items()]
-    cursor = connection.execute(
-        f"SELECT {', '.join(columns)} FROM {layout.schema}.{stream} WHERE id IN (SELECT unnest(?))", [ids]
-    )
-    found = [dict(zip(types, row, strict=True)) for row in cursor.fetchall()]
+    types = database.columns(layout.schema, stream)
+    columns = [database.micros(name) if kind.startswith("TIMESTAMP") else name for name, kind in types.items()]
+    statement = f"SELECT {', '.join(columns)} FROM {layout.schema}.{stream} WHERE id IN {{ids}}"
+    found = [dict(zip(types, row, strict=True)) for row in database.rows(statement, ids)]
     rows = {row["id"]: row for row in found}
     if len(rows) != len(found):
         yield f"{stream}: an id occurs more than once"
-    children = {array: _children(connection, layout, stream, array, ids) for array in ARRAYS[stream]}
+    if layout.children is None:
+        for row in found:
+            row |= {f"custom_fields__{key}": value for key, value in _json(row["custom_fields"]).items()}
+    children = {array: _children(database, layout, stream, array, rows) for array in ARRAYS[stream]}
     for i, record in expected.items():
         if i not in rows:
             yield f"{stream} {i} is missing"
@@ -104,15 +108,17 @@ def _fields(
             if (type(there), there) != (type(value), value):
                 yield f"{stream} {i} {name}: {there!r}, not {value!r}"
         for array, items in children.items():
-            wanted = [tuple(item.values()) if isinstance(item, dict) else (item,) for item in record[array]]
+            wanted = [_values(item) for item in record[array]]
             if items.get(i, []) != wanted:
                 yield f"{stream} {i} {array}: {items.get(i, [])!r}, not {wanted!r}"
 
 
 def _children(
-    connection: duckdb.DuckDBPyConnection, layout: Layout, stream: str, array: str, ids: list[int]
+    database: Reader, layout: Layout, stream: str, array: str, rows: Mapping[int, Mapping[str, Any]]
 ) -> dict[int, list[tuple[Any, ...]]]:
-    """The rows of a subtable by root record, in their order."""
+    """The items of an array by root record, in their order."""
+    if layout.children is None:
+        return {i: [_values(item) for item in _json(row[array])] for i, row in rows.items()}
     statement = layout.children.format(
         schema=layout.schema,
         table=f"{stream}__{array}",
@@ -120,13 +126,21 @@ def _children(
         values="type, value" if stream == "customers" else "value",
     )
     found: dict[int, list[tuple[Any, ...]]] = {}
-    cursor = connection.execute(
-        f"SELECT * FROM ({statement}) AS t(id, i) WHERE id IN (SELECT unnest(?)) ORDER BY id, i", [ids]
-    )
-    for parent, index, *values in cursor.fetchall():
-        rows = found.setdefault(parent, [])
-        rows.append(tuple(values) if index == len(rows) else (f"index {index}", *values))
+    named = "id, i, type, value" if stream == "customers" else "id, i, value"
+    ordered = f"SELECT * FROM ({statement}) AS t({named}) WHERE id IN {{ids}} ORDER BY id, i"
+    for parent, index, *values in database.rows(ordered, list(rows)):
+        items = found.setdefault(parent, [])
+        items.append(tuple(values) if index == len(items) else (f"index {index}", *values))
     return found
+
+
+def _values(item: Any) -> tuple[Any, ...]:
+    """What a subtable keeps of an item."""
+    return (item["type"], item["value"]) if isinstance(item, dict) else (item,)
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,8 +157,8 @@ def _microseconds(instant: str) -> int:
 
 
 if __name__ == "__main__":
-    file, layout, folder, phase = sys.argv[1:]
+    where, layout, folder, phase = sys.argv[1:]
     n = json.loads((Path(folder) / "manifest.json").read_text())["n"]
-    wrong = findings(Path(file), LAYOUTS[layout], generate(Path(folder), n), changed=phase == "changed")
+    wrong = findings(where, LAYOUTS[layout], generate(Path(folder), n), changed=phase == "changed")
     print("\n".join(wrong[:20]))
     sys.exit(1 if wrong else 0)
