@@ -53,6 +53,6 @@ def api(data: Data) -> Iterator[Place]:
             postgres.query("DROP DATABASE IF EXISTS bench WITH (FORCE)")
             postgres.query("CREATE DATABASE bench")
             postgres.query("CHECKPOINT")
-            return postgres.url("bench")
+            return postgres.url("bench", password="bench")  # nobody asks for it, but dlt wants one
 
         yield Place(url=f"http://127.0.0.1:{port}", fresh=fresh, servers=(postgres.process.pid, served.pid))

@@ -2,8 +2,8 @@
 
 Two works are measured: NDJSON files into a DuckDB file, and an API into Postgres. Every run of a tool starts with an
 empty destination, loads all records, is checked, loads the one per cent that changed, and is checked again. The tools
-take turns, so that a busy minute of the machine hits all of them. Exit code 1 when a run failed or was wrong or a gate
-was missed.
+take turns, so that a busy minute of the machine hits all of them. Exit code 1 when a gate was missed or what we
+left was wrong; what others left wrong is told below the table.
 """
 
 from __future__ import annotations
@@ -65,9 +65,12 @@ def _work(work: str, wanted: argparse.Namespace) -> bool:
     held = list(GATES[work](runs, help_seconds=starting))
     print(_heading(work, data))
     print(table(runs), gates_table(held), sep="\n\n")
+    for tool, wrong in {(run.tool, run.wrong[0]) for run in runs if run.wrong}:
+        print(f"\nWhat {tool} left is not right: {wrong}")
     for name, reason in missing.items():
         print(f"\nNot measured: {name}: {reason}")
-    return bool(runs) and all(gate.held for gate in held) and not any(run.wrong for run in runs)
+    ours = [run for run in runs if run.tool == "connector-core"]
+    return bool(runs) and all(gate.held for gate in held) and not any(run.wrong for run in ours)
 
 
 def _arguments() -> argparse.Namespace:
@@ -122,7 +125,7 @@ class Bench:
                     missing[tool.name] = f"cannot be installed: {_last_line(error.stderr)}"
                     continue
                 (run, *_) = self.measure(tool, small, place, compiling=True)
-                if run.wrong:
+                if run.cost.code:
                     missing[tool.name] = f"does not load the warm-up data: {run.wrong[0]}"
                 else:
                     ready.append(tool)

@@ -44,7 +44,8 @@ class Tool:
 
     `command` makes the words to run (the working directory is the job's), `layout` is how it names its tables
     (`verify.LAYOUTS`; empty where it loads nothing). `packages` are installed into an environment of its own; without
-    any it runs in ours. `shown` are the packages whose versions are printed. `increments` says whether it can load the changed records. Above
+    any it runs in ours. `shown` are the packages whose versions are printed. `increments` says whether it can load the
+    changed records. Above
     `most` cases it is only run when it is asked for by name.
     """
 
@@ -124,7 +125,7 @@ FILES = (
 )
 API = (
     Tool(**OURS, shown=("connector-core", "psycopg")),
-    *(Tool(name=f"dlt-{s}", command=_peer("dlt_pipeline.py", s), **DLT) for s in ("csv-1", "csv-2")),
+    *(Tool(name=f"dlt-{s}", command=_peer("dlt_pipeline.py", s), **DLT) for s in ("csv-1", "csv-2", "parquet-2")),
     Tool(name="dlt-default", command=_peer("dlt_pipeline.py", "default"), **DLT, most=10_000),
     Tool(name="psql-copy", command=_from_files("psql_copy.py"), layout="stitch", shown=("psycopg",), increments=False),
     Tool(name="drain", command=_peer("drain.py"), layout="", shown=("urllib3", "orjson"), increments=False),

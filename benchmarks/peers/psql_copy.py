@@ -48,13 +48,17 @@ def prepare(data: Path) -> None:
             for line in lines:
                 record = json.loads(line)
                 record |= {f"custom_fields__{key}": value for key, value in record["custom_fields"].items()}
-                writers[stream].writerow([record[name] for name in mine[stream]])
+                writers[stream].writerow([_cell(record[name]) for name in mine[stream]])
                 for name in mine.keys() - {stream}:
                     for index, item in enumerate(record[name.partition("__")[2]]):
                         writers[name].writerow([record["id"], index, *_values(item)])
         for file in files.values():
             file.close()
     (folder / "done").touch()
+
+
+def _cell(value: Any) -> Any:
+    return "\\N" if value is None else value
 
 
 def _values(item: Any) -> list[Any]:
@@ -71,7 +75,7 @@ def script(folder: Path) -> Iterator[str]:
     yield "BEGIN;"
     for name, columns, parent in tables():
         yield f"CREATE UNLOGGED TABLE bench.new_{name} (LIKE bench.{name});"
-        yield f"\\copy bench.new_{name} from '{folder / name}.csv' csv"
+        yield f"\\copy bench.new_{name} from '{folder / name}.csv' with (format csv, null '\\N')"
         into = f"INSERT INTO bench.{name} SELECT * FROM bench.new_{name}"
         if parent == "id":
             changes = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "id")

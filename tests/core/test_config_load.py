@@ -401,3 +401,21 @@ def test_the_example_of_the_repository_is_valid() -> None:
     config = load(example, {}, wanted=())
     (desk,) = config.connectors.values()
     assert (desk.namespace, desk.version, desk.frequency) == ("stitch_desk", "15-10-2015", 21600)
+
+
+DESK = """
+[connectors.d]
+source = "desk"
+destination = "w"
+config = { site_url = "https://s.desk.com", key = "k", secret = "s", token = "t", token_secret = "u" }
+"""
+
+
+def test_an_url_alone_is_an_address_of_postgres(tmp_path: Path) -> None:
+    """Defaults that are filled in must not contradict what the user has written."""
+    from connector_postgres.connection import address
+
+    path = tmp_path / "connectors.toml"
+    path.write_text("[destinations.w]\ntype = 'postgres'\nurl = 'postgresql://me@127.0.0.1:6000/data'\n" + DESK)
+    found = address(load(path, env={}).destination_config("w"))
+    assert (found.host, found.port, found.database, found.user) == ("127.0.0.1", 6000, "data", "me")
