@@ -14,7 +14,8 @@
     |   |-- RefusedError     exit 5 the destination refuses values of some records; they are rejected, the others loaded
     |   `-- UnknownCommitError exit 5 the connection was lost at COMMIT; the engine asks the destination
     |-- PluginError          exit 6   a plugin broke its contract; its author must act
-    `-- BusyError            exit 75  another run holds the connector or the file
+    |-- BusyError            exit 75  another run holds the connector or the file
+    `-- QuotaError           exit 75  the quota of the period is used up and on_quota says pause: nothing was begun
 
 The exit codes are those of facts/fault_catalogue.md.
 """
@@ -191,6 +192,13 @@ class BusyError(ConnectorError):
 
     exit_code = 75
     code = "busy"
+
+
+class QuotaError(ConnectorError):
+    """The quota of the metering period is used up, and `on_quota` says pause: no run begins before the next one."""
+
+    exit_code = 75
+    code = "quota"
 
 
 class PluginError(ConnectorError):

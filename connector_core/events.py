@@ -119,6 +119,17 @@ class RunFinished(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class QuotaReached(Event):
+    """The rows of this metering period have reached a share (in percent) of the quota; told once a period. `used` and
+    `quota` in rows of all connectors, `period_end` when the next period begins."""
+
+    threshold: int
+    used: int
+    quota: int
+    period_end: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class SlotSkipped(Event):
     """A slot of the schedule was not run, and why."""
 
@@ -138,5 +149,6 @@ EVENTS: tuple[type[Event], ...] = (
     Warned,
     StreamFinished,
     RunFinished,
+    QuotaReached,
     SlotSkipped,
 )

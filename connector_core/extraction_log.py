@@ -13,6 +13,7 @@ from connector_core.events import (
     BatchLoaded,
     Event,
     ParentVanished,
+    QuotaReached,
     RecordsRejected,
     RunFinished,
     RunStarted,
@@ -115,6 +116,12 @@ def _(event: ParentVanished) -> list[Line]:
 @_lines.register
 def _(event: Warned) -> list[Line]:
     return [Line("engine" if event.stream is None else "source", logging.WARNING, event.stream, event.text)]
+
+
+@_lines.register
+def _(event: QuotaReached) -> list[Line]:
+    text = f"{event.threshold} % of the quota is reached: {event.used:,} of {event.quota:,} rows"
+    return [Line("engine", logging.WARNING, None, f"{text} until {event.period_end:%Y-%m-%d}")]
 
 
 @_lines.register

@@ -30,11 +30,12 @@ from connector_core.bookmarks import Bookmark
 from connector_core.budget import Budget, Stopped
 from connector_core.clock import Clock, SystemClock
 from connector_core.config import Config, Connector
-from connector_core.errors import AuthError, ConnectorError, PluginError, StaleWriterError
+from connector_core.errors import AuthError, ConnectorError, PluginError, QuotaError, StaleWriterError
 from connector_core.events import (
     Event,
     PageExtracted,
     ParentVanished,
+    QuotaReached,
     RunFinished,
     RunStarted,
     StreamFinished,
@@ -48,6 +49,7 @@ from connector_core.hooks import Hooks
 from connector_core.layout import Layout
 from connector_core.ledger import Ledger
 from connector_core.loading import Loader, patiently
+from connector_core.metering import quota
 from connector_core.plugins import assemble
 from connector_core.run_report import RunOptions, RunReport
 from connector_core.shape import Shaper
@@ -77,10 +79,16 @@ def run_connector(
     source, destination or plugin: the report says so (`status`, `exit_code`, `error`); `BusyError` when another run
     holds the connector and `ConfigError` are raised, nothing was begun then. `work` is what the run does between
     claim and report (default: move the records of all selected streams). A run of a slot that was run or skipped by
-    somebody else is a `BusyError`.
+    somebody else is a `BusyError`; when the quota is used up and `on_quota` is pause its slot is skipped: `QuotaError`.
     """
     clock = clock or SystemClock()
     run_id = uuid.uuid4().hex
+    try:
+        quota.admit(ledger, config.metering, clock.now())
+    except QuotaError as error:
+        if options.slot is not None:
+            ledger.slot(connector.key, options.slot, "skipped", error.message)
+        raise
     with ledger.lease(f"connector:{connector.key}", holder=run_id) as lease:
         ledger.register(
             connector.key,
@@ -160,7 +168,7 @@ class Run:
         self._stop, self._report, self._clock, self._run_id, self._lost = stop, report, clock, run_id, lost
         self._began = clock.monotonic()
         self._halt, self._gone = threading.Event(), threading.Event()
-        self._out_of_time = False
+        self._out_of_time = self._paused = False
         self._tally = Tally()
         self._telling = threading.Lock()
         self._hooks: Hooks | None = None
@@ -261,6 +269,7 @@ class Run:
         ledger, connector, config = self._ledger, self._connector, self._config
         _, sequence = ledger.newest(config.destination_id(connector.destination), connector.namespace)
         claim = claiming.claim(hooks, target, connector, config=config, ledger=ledger, free=self._free)
+        self._look_at_quota()
         if claim.receipts:
             self._warn(f"{len(claim.receipts):,} commits of earlier runs were not in the ledger; recorded now")
         if claim.newest is not None and claim.newest < sequence:
@@ -366,7 +375,7 @@ class Run:
     def _load(self, readers: int, slices: SliceQueue, loader: Loader) -> None:
         """Steps 4 to 6 for every slice, until the last reader has ended."""
         while readers:
-            if self._stop.is_set():
+            if self._stop.is_set() or self._paused:
                 return
             if self._lost.is_set():
                 raise StaleWriterError(
@@ -417,6 +426,26 @@ class Run:
             ready.rejects,
         )
         self._tally.add(receipt, ready)
+        self._look_at_quota()
+
+    def _look_at_quota(self) -> None:
+        """Tell shares of the quota that are reached; at its end the run ends too, if it is to pause."""
+        settings = self._config.metering
+        found = quota.standing(self._ledger, settings, self._clock.now())
+        if found is None:
+            return
+        for threshold in quota.crossed(self._ledger, settings, found):
+            self._tell(
+                QuotaReached,
+                threshold=threshold,
+                used=found.used,
+                quota=found.quota,
+                period_end=found.period.end,
+            )
+        if found.exhausted and settings.on_quota == "pause" and not self._paused:
+            log.warning("the quota is used up: the run ends with the last commit and goes on in the next period")
+            self._paused = self._tally.partial = True
+            self._halt.set()
 
     def _shaper(self, stream: Stream, *, hooks: Hooks, layout: Layout, target: Target) -> Shaper:
         """Steps 2 and 3 for one stream, as configured."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from connector_core.cli.ledger_commands import ledger_commands
+from connector_core.cli.options import Json, Names
+from connector_core.cli.options import perform as _run
 from connector_core.cli.session import DEFAULT_FILE, Session
 from connector_core.errors import ConfigError
 
 EXIT_CODES = (
     "Exit codes: 0 complete, 2 configuration or usage, 3 stopped by max_rejects, 4 source failed, "
-    "5 destination failed, 6 internal or plugin error, 75 another run holds the connector, 130/143 stopped by a signal."
+    "5 destination failed, 6 internal or plugin error, 75 another run holds the connector, or the quota is used up, "
+    "130/143 stopped by a signal."
 )
 
 app = typer.Typer(
@@ -29,12 +33,6 @@ app = typer.Typer(
 rejects = typer.Typer(help="Rejected records: list them, try them again.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(rejects, name="rejects")
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connectors (default: all enabled ones).")]
-Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="A connector (default: all).")]
-RunId = Annotated[str | None, typer.Option(metavar="ID", help="Only this run: its id, how that begins, or last.")]
-Limit = Annotated[int, typer.Option(min=1, help="At most so many, the newest.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output, for programs.")]
-
 
 def invoke(argv: Sequence[str]) -> int:
     """Run the command that `argv` names and return its exit code."""
@@ -48,11 +46,6 @@ def invoke(argv: Sequence[str]) -> int:
         return 0
 
     return session.guarded(work)
-
-
-def _run(context: typer.Context, work: Callable[[Session], int]) -> None:
-    session: Session = context.obj
-    raise typer.Exit(session.guarded(lambda: work(session)))
 
 
 @app.callback()
@@ -213,40 +206,6 @@ def schedule(
 
 
 @app.command()
-def logs(
-    context: typer.Context,
-    name: Name = None,
-    run: RunId = None,
-    stream: Annotated[str | None, typer.Option(metavar="STREAM", help="Only lines about this stream.")] = None,
-    component: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only what this one says: engine, source, destination, …")
-    ] = None,
-    level: Annotated[str | None, typer.Option(metavar="LEVEL", help="Only this level and graver ones.")] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="From then on: a date, an instant, or 90m ago.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(metavar="WHEN", help="Before then.")] = None,
-    limit: Limit = 200,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines; ends with the --run.")] = False,
-    runs: Annotated[bool, typer.Option("--runs", help="List the runs instead of their lines.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Show the extraction log: time, who speaks, level, text. Reads only the ledger."""
-
-    def work(session: Session) -> int:
-        from connector_core.cli import logs as commands
-
-        if runs:
-            return commands.list_runs(session, name, limit, as_json=as_json)
-        wanted = commands.Wanted(
-            name=name, run=run, stream=stream, component=component, level=level, since=since, until=until, limit=limit
-        )
-        return commands.logs(session, wanted, follow=follow, as_json=as_json)
-
-    _run(context, work)
-
-
-@app.command()
 def pause(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A connector.")],
@@ -275,50 +234,6 @@ def resume(
         from connector_core.cli.pause import resume as command
 
         return command(session, name, as_json=as_json)
-
-    _run(context, work)
-
-
-@app.command()
-def report(
-    context: typer.Context,
-    name: Name = None,
-    run: RunId = None,
-    table: Annotated[
-        str | None, typer.Option(metavar="TABLE", help="The loads of this table, one after the other.")
-    ] = None,
-    subtables: Annotated[bool, typer.Option("--subtables", help="A line for each subtable.")] = False,
-    limit: Limit = 50,
-    as_json: Json = False,
-) -> None:
-    """Show the loading report: bookmark, rows and rejects, table by table. Reads only the ledger."""
-
-    def work(session: Session) -> int:
-        from connector_core.cli import loads as commands
-
-        if table is not None:
-            return commands.table_history(session, name, table, limit, as_json=as_json)
-        return commands.loading_report(session, name, run, subtables=subtables, as_json=as_json)
-
-    _run(context, work)
-
-
-@app.command()
-def reset(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A connector.")],
-    streams: Annotated[list[str] | None, typer.Argument(metavar="[STREAM]...", help="Streams.")] = None,
-    whole: Annotated[bool, typer.Option("--all", help="All streams of the connector.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Drop the tables of streams and forget their bookmarks: the next run reads them again."""
-
-    def work(session: Session) -> int:
-        from connector_core.cli.reset import reset as command
-
-        return command(session, name, streams or (), whole=whole, dry_run=dry_run, yes=yes, as_json=as_json)
 
     _run(context, work)
 
@@ -384,6 +299,9 @@ def rejects_replay(
         return command(session, name, stream, as_json=as_json)
 
     _run(context, work)
+
+
+app.registered_commands.extend(ledger_commands.registered_commands)
 
 
 def commands() -> dict[str, Any]:

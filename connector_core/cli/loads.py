@@ -14,7 +14,7 @@ from connector_core.config import Config
 from connector_core.config.problems import did_you_mean
 from connector_core.errors import ConfigError
 from connector_core.ledger import Ledger, Loads, Run, TableLoads
-from connector_core.metering import period, previous
+from connector_core.metering.periods import period, previous
 
 HEADERS = (
     "table",

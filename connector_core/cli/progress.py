@@ -19,6 +19,7 @@ from connector_core.events import (
     Event,
     PageExtracted,
     ParentVanished,
+    QuotaReached,
     RecordsRejected,
     RunStarted,
     SchemaChanged,
@@ -223,6 +224,10 @@ class LineShow:
     def _(self, event: Warned) -> None:
         self._line(event.stream, f"warning: {event.text}")
 
+    @_tell.register
+    def _(self, event: QuotaReached) -> None:
+        self._line(None, f"warning: {_quota(event)}")
+
     def _made(self, stream: StreamProgress) -> None:
         if stream.made:
             self._line(stream.name, "; ".join(stream.made))
@@ -263,6 +268,8 @@ class LiveShow:
             self._above(event.stream, _rejected(event))
         elif isinstance(event, Warned):
             self._above(event.stream, f"warning: {event.text}")
+        elif isinstance(event, QuotaReached):
+            self._above(None, f"warning: {_quota(event)}")
         elif isinstance(event, SchemaChanged):
             self._above(event.stream, _change(event))
         elif isinstance(event, StreamFinished) and event.error:
@@ -303,6 +310,10 @@ class LiveShow:
         wait = self._progress.waiting_until - now
         reason = REASONS.get(self._progress.waiting_for, self._progress.waiting_for)
         return self._progress.calls_made() + (f"; waits {wait:.0f} s {reason}" if wait > 0 else "")
+
+
+def _quota(event: QuotaReached) -> str:
+    return f"{event.threshold} % of the quota is reached: {event.used:,} of {event.quota:,} rows in this period"
 
 
 def _rejected(event: RecordsRejected) -> str:

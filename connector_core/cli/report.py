@@ -56,7 +56,7 @@ def print_report(session: Session, report: RunReport, *, replay: bool = False) -
             detail = f" ({change.detail})" if change.detail else ""
             print_line(session.redact(f"  {change.what} {change.table}{column}{detail}"))
     if report.status == "partial":
-        print_line("  not finished: run_seconds was over; the next run goes on from the bookmark")
+        print_line("  not finished: run_seconds was over, or the quota used up; the next run goes on from the bookmark")
 
 
 def _print_streams(report: RunReport) -> None:

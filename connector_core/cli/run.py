@@ -14,7 +14,7 @@ from connector_core.cli.report import print_report
 from connector_core.cli.session import Session
 from connector_core.cli.signals import Signals
 from connector_core.config import Config, Connector
-from connector_core.errors import BusyError, ConfigError, ConnectorError
+from connector_core.errors import BusyError, ConfigError, ConnectorError, QuotaError
 from connector_core.ledger import Ledger
 from connector_core.run_report import RunOptions, RunReport
 
@@ -61,7 +61,7 @@ def run_due(session: Session, names: Collection[str], *, as_json: bool) -> int:
     if not slots and not as_json:
         print_line("nothing is due; `connector-core schedule` shows what comes next")
     chosen = [connector for key, connector in config.connectors.items() if key in slots]
-    return _all(session, config, chosen, work, as_json=as_json, harmless=(BusyError,)) if chosen else 0
+    return _all(session, config, chosen, work, as_json=as_json, harmless=(BusyError, QuotaError)) if chosen else 0
 
 
 def _enabled(session: Session, config: Config, names: Collection[str]) -> list[Connector]:

@@ -63,6 +63,9 @@ _FORMS: Final[Mapping[str, list[dict[str, Any]]]] = {
     "_start": [{"type": "string", "pattern": r"^[0-9]{4}"}],
     "_anchor": [{"type": "string", "pattern": r"(Z|[+-][0-9]{2}:?[0-9]{2}(:?[0-9]{2})?)$"}],
     "_frequency": [_amount(SECONDS)],
+    "_thresholds": [
+        {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1, "maximum": 1000}},
+    ],
     "_cron": [{"type": "string", "maxLength": 200, "pattern": r"^\s*\S+(\s+\S+){4}\s*$"}],
     "_timezone": [{"type": "string", "minLength": 1}],
     "_reject_limit": [

@@ -89,13 +89,30 @@ class KnownConnector:
 
 @dataclass(frozen=True, kw_only=True)
 class UsageRow:
-    """Rows written to one table on one UTC day: inside the free window, and those that count."""
+    """Rows of one table on one UTC day: inside the free window, those that count, and those that came again
+    `unchanged` (they are in the first two only when the meter counts as Stitch did). `stream` is the table's own."""
 
     connector: str
+    stream: str
     table: str
+    subtable: bool
     day: date
     free: int
     counted: int
+    unchanged: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamPass:
+    """What one run did for one stream, over all its tables: rows written, and rows that passed through. `at` is its
+    first commit; `whole` says that the stream was read as a whole (a full table)."""
+
+    run_id: str
+    stream: str
+    at: datetime
+    whole: bool
+    written: int
+    passed: int
 
 
 @dataclass(frozen=True, kw_only=True)

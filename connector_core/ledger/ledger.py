@@ -215,6 +215,11 @@ class Ledger(Queries):
         with self._database.write("resume") as connection:
             return slots.resume(connection, self._clock(), connector, by)
 
+    def notice(self, subject: str) -> bool:
+        """Note something that is told once; False when it was noted before, by whatever process."""
+        with self._database.write("notice") as connection:
+            return runs.note(connection, self._clock(), subject)
+
     # --- receipts
 
     def record(

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from connector_core.batch import Counts, SchemaChange
 from connector_core.errors import ConfigError
 from connector_core.ledger import connectors as registry
-from connector_core.ledger import journal, loads
+from connector_core.ledger import journal, loads, meter
 from connector_core.ledger import slots as schedule
 from connector_core.ledger.answers import (
     ConnectorStatus,
@@ -28,6 +28,7 @@ from connector_core.ledger.answers import (
     RunReport,
     SlotNote,
     Step,
+    StreamPass,
     StreamReport,
     StreamStatus,
     TableLoad,
@@ -36,6 +37,7 @@ from connector_core.ledger.answers import (
 )
 from connector_core.ledger.database import Database
 from connector_core.ledger.journal import LogFilter
+from connector_core.ledger.meter import Count
 from connector_core.ledger.processes import Process
 from connector_core.ledger.schema import (
     COUNTS,
@@ -99,16 +101,36 @@ class Queries:
         return min((one.first_data_at for one in self.connectors() if one.first_data_at is not None), default=None)
 
     def usage(
-        self, connector: str | None = None, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        connector: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        count: Count = "rows",
     ) -> list[UsageRow]:
-        """Rows written, by connector, table and UTC day of the commit, of commits in [`since`, `until`).
+        """Rows by connector, table and UTC day of the commit, of commits in [`since`, `until`): those that were
+        written, or with `count` "stitch" all that passed through.
 
         A commit is free as a whole when it was made in [t0, t0 + 168 h), t0 being `first_data_at` (design section 11).
         """
         with self._database.read() as connection:
-            named = select(receipts.c.connector).distinct().order_by(receipts.c.connector)
-            found = [connector] if connector is not None else connection.scalars(named).all()
-            return [row for name in found for row in _usage(connection, name, since, until)]
+            found = [connector] if connector is not None else meter.known(connection)
+            return [row for name in found for row in meter.usage(connection, name, since, until, count)]
+
+    def used(self, *, since: datetime, until: datetime, count: Count = "rows") -> int:
+        """Rows of all connectors that count, of commits in [`since`, `until`)."""
+        with self._database.read() as connection:
+            return meter.used(connection, since, until, count)
+
+    def rejected(self, connector: str, *, since: datetime, until: datetime) -> int:
+        """How many records were rejected by commits in [`since`, `until`), repeats too."""
+        with self._database.read() as connection:
+            return meter.rejected(connection, connector, since, until)
+
+    def passes(self, connector: str, *, since: datetime, until: datetime) -> list[StreamPass]:
+        """What each run did for each stream, by its first commit, of commits in [`since`, `until`)."""
+        with self._database.read() as connection:
+            return meter.passes(connection, connector, since, until)
 
     def report(self, run_id: str) -> RunReport:
         """The loading report of a run; `ConfigError` when there is no such run.
@@ -314,40 +336,6 @@ def _rows_since(connection: Connection, connector: str, since: datetime) -> int:
         .where(receipts.c.connector == connector, receipts.c.committed_at >= since)
     )
     return int(connection.scalar(written) or 0)
-
-
-def _usage(connection: Connection, connector: str, since: datetime | None, until: datetime | None) -> list[UsageRow]:
-    first = registry.first_data_at(connection, connector)
-    if first is None:
-        return []
-    free = and_(receipts.c.committed_at >= first, receipts.c.committed_at < first + registry.FREE_WINDOW)
-    written = receipt_tables.c.written
-    asked = (
-        select(
-            receipt_tables.c.table_name,
-            receipts.c.day,
-            func.sum(case((free, written), else_=0)).label("free"),
-            func.sum(case((free, 0), else_=written)).label("counted"),
-        )
-        .join(receipts, receipts.c.id == receipt_tables.c.receipt)
-        .where(receipts.c.connector == connector, written > 0)
-        .group_by(receipt_tables.c.table_name, receipts.c.day)
-        .order_by(receipts.c.day, receipt_tables.c.table_name)
-    )
-    if since is not None:
-        asked = asked.where(receipts.c.committed_at >= since)
-    if until is not None:
-        asked = asked.where(receipts.c.committed_at < until)
-    return [
-        UsageRow(
-            connector=connector,
-            table=row.table_name,
-            day=date.fromisoformat(row.day),
-            free=int(row.free),
-            counted=int(row.counted),
-        )
-        for row in connection.execute(asked)
-    ]
 
 
 def _tables_of(connection: Connection, run_id: str) -> tuple[TableReport, ...]:

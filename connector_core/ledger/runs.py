@@ -9,8 +9,9 @@ from datetime import datetime
 from sqlalchemy import Connection, func, insert, select, update
 
 from connector_core.errors import ConnectorError
+from connector_core.ledger.database import insert_once
 from connector_core.ledger.processes import Process
-from connector_core.ledger.schema import lines, receipts, runs, steps
+from connector_core.ledger.schema import lines, notices, receipts, runs, steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,12 @@ def finish_step(connection: Connection, now: datetime, number: int, exit_status:
     connection.execute(
         update(steps).where(steps.c.id == number).values(finished_at=now, exit_status=exit_status, text=text)
     )
+
+
+def note(connection: Connection, now: datetime, subject: str) -> bool:
+    """See `Ledger.notice`."""
+    made = insert_once(connection, notices).values(subject=subject, noted_at=now).returning(notices.c.subject)
+    return connection.scalar(made) is not None
 
 
 def write_lines(

@@ -128,7 +128,7 @@ file = "x"
         "16: connectors.shop.config.strict: should be true or false",
         '17: connectors.shop.config.mode: should be one of "fast", "safe"',
         '19: connectors.shop.streams.orders.lockback: is not a known setting - did you mean "lookback"?',
-        "21: ledger.file: is not a known setting - known here: url",
+        "21: ledger.file: is not a known setting - known here: url, keep",
     ]
 
 

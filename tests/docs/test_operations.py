@@ -42,7 +42,7 @@ def commands() -> list[list[str]]:
 def test_every_command_of_the_day_succeeds(day: Mapping[str, Typed]) -> None:
     assert {name: told.err for name, told in day.items() if told.code} == {}
     assert len(commands()) == len(shell_lines(PAGE)) >= 12
-    assert {"logs", "report", "reset", "rejects", "run"} <= {name.split()[0] for name in day}
+    assert {"logs", "report", "reset", "rejects", "run", "usage"} <= {name.split()[0] for name in day}
 
 
 def test_the_page_says_what_they_show(day: Mapping[str, Typed]) -> None:
@@ -50,6 +50,11 @@ def test_the_page_says_what_they_show(day: Mapping[str, Typed]) -> None:
     assert "Extraction of cases succeeded." in day["logs stitch_desk --run last"].out
     assert "cases__labels" in day["report stitch_desk --subtables"].out
     assert "loads of cases" in day["report stitch_desk --table cases"].out
+    assert "Forecast: " in day["usage"].out
+    assert day["usage --since 7d --csv"].out.startswith(
+        "connector,stream,table,day,free,counted,unchanged\nstitch_desk,"
+    )
+    assert "receipts taken from the destination" in day["usage --sync"].err
     assert "Nothing was changed" in day["reset stitch_desk cases --dry-run"].out
     assert "replies" in day["reset stitch_desk cases --dry-run"].out
     assert "368 " in day["run"].out

@@ -1,4 +1,4 @@
-"""Periods of the meter: pure functions of `now`. What was written when is asked of the ledger's receipts."""
+"""Periods of the meter: pure functions of `now`."""
 
 from __future__ import annotations
 
