@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 import struct
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ import duckdb
 import jsonschema
 import pytest
 
+from connector_core.testing.contract.claims import at_once
 from connector_core.errors import BusyError, ConfigError, ConnectorError, DestinationError
 from connector_duckdb import destination
 from connector_duckdb.connection import Database, size
-from tests.support.loads import Shape, Warehouse, warehouse
+from tests.support.loads import CASES, Shape, Warehouse, warehouse
 
 cases = Shape()
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +85,32 @@ def test_the_file_is_only_open_while_something_is_done(house: Warehouse) -> None
         assert other.communicate()[0] == "1\n"
     house.load(cases.part([case(2)]))
     assert sorted(path.name for path in house.path.parent.iterdir()) == ["w.duckdb"]
+
+
+def test_reading_a_file_that_is_not_there_makes_none(house: Warehouse) -> None:
+    assert list(house.target.commits()) == []
+    assert any("does not exist yet" in line for line in house.target.check())
+    assert not house.path.exists()
+
+
+def test_check_does_not_touch_the_file(house: Warehouse) -> None:
+    house.load(cases.part([case(1)]))
+    before = house.path.read_bytes()
+    house.target.check()
+    assert house.path.read_bytes() == before
+
+
+def test_c14_a_split_of_a_column_that_somebody_uses_names_the_table(house: Warehouse) -> None:
+    house.load(Shape(columns={**CASES, "amount": "integer"}).part([{**case(1), "amount": 5}]))
+    house.sql("CREATE INDEX mine ON cases (amount)")
+    before = house.content()
+    split = Shape(
+        columns={**CASES, "amount": "integer", "amount|text": "string"},
+        names={("amount", "integer"): "amount__bi", ("amount|text", "string"): "amount__st"},
+    )
+    with pytest.raises(DestinationError, match="cases"):
+        house.load(split.part([case(2)]))
+    assert house.content() == before
 
 
 FOREIGN = {
@@ -231,36 +258,6 @@ def test_h16_nothing_outside_is_reached(house: Warehouse, tmp_path: Path) -> Non
     assert (settings["threads"], settings["memory_limit"]) == ("2", "152.5 MiB")
 
 
-KILLED = """
-    import os, signal, sys
-    from tests.support.loads import Shape, warehouse
-    def kill(event, arguments):
-        if event == "connector_core.seam" and arguments[0] == sys.argv[2]:
-            os.kill(os.getpid(), signal.SIGKILL)
-    with warehouse(sys.argv[1]) as house:
-        house.claim()
-        sys.addaudithook(kill)
-        house.load(Shape().part([{"id": n, "subject": "new", "updated_at": None, "labels": ["c"]} for n in range(5)]))
-"""
-STEPS = ("fence", "schema", "stage", "compare", "delete", "insert", "commit_row", "commit")
-
-
-@pytest.mark.parametrize("seam", [f"load.{name}.{side}" for name in STEPS for side in ("before", "after")])
-def test_d1_a_kill_between_statements_leaves_all_or_nothing(house: Warehouse, seam: str) -> None:
-    house.load(cases.part([case(n) for n in range(3)]))
-    with process(KILLED, house.path, seam) as other:
-        other.communicate()
-    assert other.returncode == -signal.SIGKILL
-    done = seam == "load.commit.after"
-    assert house.one("SELECT count(*) FROM _sdc_commits") == (2 if done else 1)
-    assert house.ids() == (list(range(5)) if done else [0, 1, 2])
-    assert house.one("SELECT count(*) FROM cases__labels") == (5 if done else 6)
-    claim = house.claim()
-    assert len(claim.receipts) == (2 if done else 1)
-    house.load(cases.part([case(9)]))
-    assert sorted(path.name for path in house.path.parent.iterdir()) == ["w.duckdb"]
-
-
 FULL = """
     import json, resource, signal, sys
     from connector_core.errors import ConnectorError
@@ -334,3 +331,31 @@ def test_too_little_memory_says_what_to_raise(tmp_path: Path) -> None:
             house.load(cases.part([case(n, subject="long" * 2000) for n in range(3000)]))
     assert caught.value.code == "memory"
     assert "memory_limit" in caught.value.hint
+
+
+def test_threads_of_one_process_shut_each_other_out(house: Warehouse, tmp_path: Path) -> None:
+    """They share DuckDB's lock on the file, and must still not work in each other's transactions; ten times, as it is
+    a matter of chance where they meet. Each makes a file of its own as well: the umask is the process's."""
+    house.claim()
+    before = os.umask(0o022)
+    try:
+        for turn in range(10):
+            made: list[int] = []
+            others: list[BaseException] = []
+            at_once(4, partial(claim_both, house.path, tmp_path / f"new-{turn}", made, others))
+            assert len(made) + len(others) == 4
+            assert len(made) == len(set(made)) >= 1
+            assert {type(error) for error in others} <= {BusyError}, others
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+
+
+def claim_both(shared: Path, own: Path, epochs: list[int], others: list[BaseException], number: int) -> None:
+    with warehouse(own.with_name(f"{own.name}-{number}.duckdb")) as mine:
+        mine.claim()
+    with warehouse(shared) as mine:
+        try:
+            epochs.append(mine.claim().epoch)
+        except BaseException as error:
+            others.append(error)

@@ -10,7 +10,7 @@ from tests.docs.blocks import ROOT
 
 PROMISES = ROOT / "docs" / "promises.md"
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+) \|$", re.MULTILINE)
-NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+NAMED = re.compile(r"`((?:tests|connector_core/testing)/[\w/]+\.py)::(\w+)`")
 
 
 def rows() -> list[tuple[str, str, str]]:

@@ -26,6 +26,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from connector_core.testing import SqlReader
+from connector_core.testing.warehouse import hooks_of
 from connector_postgres import destination
 from tests.support.engine import START, Shop
 from tests.support.loads import Warehouse
@@ -235,10 +237,14 @@ class PostgresWarehouse(Warehouse):
             cursor = connection.execute(text, parameters or None)  # type: ignore[call-overload]
             return cursor.fetchall() if cursor.description else []
 
-    def content(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Every row of every table as text, to compare two moments."""
-        names = self.sql("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'ns'::regnamespace")
-        return {name: sorted(self.sql(f'SELECT t::text FROM "{name}" AS t')) for (name,) in sorted(names)}
+
+def reader(running: Server, database: str) -> SqlReader:
+    """A look at a database as the superuser, in UTC and with nested values as texts."""
+
+    def connect() -> psycopg.Connection[Any]:
+        return psycopg.connect(running.url(database), autocommit=True, options="-c TimeZone=UTC")
+
+    return SqlReader(connect, placeholder="%s", readable={"jsonb": "{}::text"})
 
 
 @contextmanager
@@ -249,7 +255,14 @@ def warehouse(version: int = 18, *, namespace: str = "ns", url: str = "", **conf
         running.database() as name,
         destination.connect({"url": url.format(name) or running.url(name), **config}, namespace) as target,
     ):
-        yield PostgresWarehouse(path=Path(), target=target, plugin=destination, server=running, database=name)
+        yield PostgresWarehouse(
+            path=Path(),
+            hooks=hooks_of(destination),
+            target=target,
+            reader=reader(running, name),
+            server=running,
+            database=name,
+        )
 
 
 class PostgresShop(Shop):
