@@ -100,7 +100,7 @@ class SqlReader:
 
 def _all(connection: Any, text: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     cursor = connection.cursor()
-    cursor.execute(text, list(parameters))
+    cursor.execute(text, list(parameters)) if parameters else cursor.execute(text)  # without, % is only a percent sign
     return [tuple(row) for row in cursor.fetchall()]
 
 

@@ -18,8 +18,8 @@ import duckdb
 import jsonschema
 import pytest
 
-from connector_core.testing.contract.claims import at_once
 from connector_core.errors import BusyError, ConfigError, ConnectorError, DestinationError
+from connector_core.testing.contract.claims import at_once
 from connector_duckdb import destination
 from connector_duckdb.connection import Database, size
 from tests.support.loads import CASES, Shape, Warehouse, warehouse

@@ -29,7 +29,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 
 class TestPostgres(DestinationContract, UserChangesContract):
-    preload = ("psycopg", "connector_postgres.sql")
+    preload = ("psycopg", "sqlalchemy.dialects.postgresql.psycopg", "connector_postgres.sql")
 
     @pytest.fixture
     def destination(self) -> Any:
