@@ -33,6 +33,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from connector_core.testing import SqlReader
+from connector_core.testing.warehouse import hooks_of
 from connector_snowflake import destination
 from tests.support.loads import Warehouse
 
@@ -73,6 +75,21 @@ class Gate:
                 one.met += 1
                 return one
         return None
+
+
+class _Look:
+    """A cursor as a connection: DuckDB's cursors are sessions, so that one made of it would forget its database."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+
+    def cursor(self) -> Any:
+        """The cursor itself."""
+        return self._cursor
+
+    def close(self) -> None:
+        """Close it."""
+        self._cursor.close()
 
 
 class Server:
@@ -119,6 +136,12 @@ class Server:
         with self._fake.shared_fs.duck_conn.cursor() as cursor:
             cursor.execute(f"SET TimeZone = 'UTC'; SET schema = '{database}.NS'")
             return [tuple(row) for row in cursor.execute(text, list(parameters)).fetchall()]
+
+    def look(self, database: str) -> Any:
+        """A connection to the DuckDB behind fakesnow, in this database."""
+        cursor = self._fake.shared_fs.duck_conn.cursor()
+        cursor.execute(f"SET TimeZone = 'UTC'; USE {database}")
+        return _Look(cursor)
 
     def config(self, database: str, **more: Any) -> dict[str, Any]:
         """The destination's settings for a database."""
@@ -269,13 +292,15 @@ class SnowflakeWarehouse(Warehouse):
         """What is stored, in DuckDB's SQL."""
         return self.server.query(self.database, text, parameters)
 
-    def content(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Every row of every table, to compare two moments."""
-        names = self.sql(
-            "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = 'NS' ORDER BY 1",
-            self.database,
-        )
-        return {name: self.sql(f'SELECT COLUMNS(*)::VARCHAR FROM "{name}" ORDER BY ALL') for (name,) in names}
+
+def reader(running: Server, database: str) -> SqlReader:
+    """A look at what is stored, asked of the DuckDB behind fakesnow."""
+
+    def connect() -> Any:
+        return running.look(database)
+
+    readable = {"TIMESTAMP WITH TIME ZONE": "strftime({}, '%Y-%m-%dT%H:%M:%S.%fZ')"}  # a datetime would need pytz
+    return SqlReader(connect, readable=readable)
 
 
 @contextmanager
@@ -285,6 +310,13 @@ def warehouse(*, namespace: str = "ns", **config: Any) -> Iterator[SnowflakeWare
     name = running.database()
     try:
         with destination.connect(running.config(name, **config), namespace) as target:
-            yield SnowflakeWarehouse(path=Path(), target=target, plugin=destination, server=running, database=name)
+            yield SnowflakeWarehouse(
+                path=Path(),
+                hooks=hooks_of(destination),
+                target=target,
+                reader=reader(running, name),
+                server=running,
+                database=name,
+            )
     finally:
         running.drop(name)
