@@ -14,7 +14,7 @@ from connector_core.clock import Clock
 from connector_core.config import Config, Connector
 from connector_core.hooks import Hooks
 from connector_core.ledger import Ledger
-from connector_core.loading import patiently
+from connector_core.loading import OUTSIDE, patiently
 from connector_core.plugins import assemble
 
 Free = Callable[[Callable[[], Any]], Any]
@@ -43,7 +43,7 @@ def sync(connector: Connector, *, config: Config, ledger: Ledger, clock: Clock, 
     hooks = assemble(connector, config)
     destination = config.destination_id(connector.destination)
     with hooks.connect(config.destination_config(connector.destination), connector.namespace) as target:
-        free = partial(patiently, wait=connector.lock_wait, clock=clock, stop=stop, unreachable=False)
+        free = partial(patiently, wait=connector.lock_wait, clock=clock, stop=stop, passing=OUTSIDE)
         _, sequence = ledger.newest(destination, connector.namespace)
         found: Sequence[Receipt] = free(partial(hooks.commits, target, sequence))
         rejected = any(counts.rejected for receipt in found for counts in receipt.counts.values())

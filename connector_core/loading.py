@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from connector_core import refused
 from connector_core.batch import Batch, Claim, Counts, Receipt, Reject, Target
@@ -16,6 +16,7 @@ from connector_core.clock import Clock
 from connector_core.config.models import RejectLimit
 from connector_core.errors import (
     BusyError,
+    ConnectorError,
     DestinationError,
     RefusedError,
     RejectLimitError,
@@ -33,6 +34,9 @@ from connector_core.slices import Slice
 log = logging.getLogger("connector_core.loading")
 T = TypeVar("T")
 ATTEMPTS = 5
+OUTSIDE: tuple[type[ConnectorError], ...] = (RetryableError, UnknownCommitError)
+"""What passes for claims, reads and resets: they may be repeated, also when nobody knows whether they were committed. A
+destination that cannot be reached ends what has not begun."""
 
 
 def when_free(act: Callable[[], T], *, wait: float, clock: Clock, stop: threading.Event) -> T:
@@ -46,17 +50,22 @@ def when_free(act: Callable[[], T], *, wait: float, clock: Clock, stop: threadin
                 raise
 
 
-def patiently(act: Callable[[], T], *, wait: float, clock: Clock, stop: threading.Event, unreachable: bool = True) -> T:
-    """`when_free`, and again, some times, when passing trouble has prevented it; also, with `unreachable`, when the
-    destination could not be reached. Raises `DestinationError` in the end."""
+def patiently(
+    act: Callable[[], T],
+    *,
+    wait: float,
+    clock: Clock,
+    stop: threading.Event,
+    passing: tuple[type[ConnectorError], ...] = (RetryableError, UnreachableError),
+) -> T:
+    """`when_free`, and again, some times, when `passing` trouble has prevented it. Raises `DestinationError` in the
+    end."""
     attempt = 0
     while True:
         attempt += 1
         try:
             return when_free(act, wait=wait, clock=clock, stop=stop)
-        except (RetryableError, UnreachableError) as error:
-            if isinstance(error, UnreachableError) and not unreachable:
-                raise
+        except passing as error:
             if attempt >= ATTEMPTS or stop.is_set():
                 raise DestinationError(
                     f"{error.message}; given up after {attempt} attempts",
@@ -184,14 +193,13 @@ class Loader:
 
     def _find(self, batch: Batch) -> Receipt | None:
         """Claim again, which waits for the doubtful transaction, and look whether it was committed."""
-        claim = self._patiently(
-            partial(self._hooks.claim, self._target, self._connector, epoch=self._epoch, after=self._sequence)
-        )
+        again = partial(self._hooks.claim, self._target, self._connector, epoch=self._epoch, after=self._sequence)
+        claim = self._patiently(again, passing=(RetryableError, UnreachableError, UnknownCommitError))
         self._epoch = claim.epoch
         return next((r for r in claim.receipts if r.run_id == self._run_id and r.number == batch.number), None)
 
-    def _patiently(self, act: Callable[[], T]) -> T:
-        return patiently(act, wait=self._lock_wait, clock=self._clock, stop=self._stop)
+    def _patiently(self, act: Callable[[], T], **more: Any) -> T:
+        return patiently(act, wait=self._lock_wait, clock=self._clock, stop=self._stop, **more)
 
     def _check_limit(self, ready: Slice) -> None:
         if self._limit and self._limit.crossed(rejected=self._rejected, extracted=self._extracted):

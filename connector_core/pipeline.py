@@ -48,7 +48,7 @@ from connector_core.fetch import Fetcher, RetryRules
 from connector_core.hooks import Hooks
 from connector_core.layout import Layout
 from connector_core.ledger import Ledger
-from connector_core.loading import Loader, patiently
+from connector_core.loading import OUTSIDE, Loader, patiently
 from connector_core.metering import quota
 from connector_core.plugins import assemble
 from connector_core.run_report import RunOptions, RunReport
@@ -281,7 +281,7 @@ class Run:
 
     def _free(self, act: Callable[[], T]) -> T:
         wait = self._connector.lock_wait
-        return patiently(act, wait=wait, clock=self._clock, stop=self._stop, unreachable=False)
+        return patiently(act, wait=wait, clock=self._clock, stop=self._stop, passing=OUTSIDE)
 
     def _warn(self, text: str) -> None:
         self._tell(Warned, stream=None, text=text)

@@ -14,7 +14,7 @@ from connector_core.config import Config, Connector
 from connector_core.config.problems import did_you_mean
 from connector_core.errors import ConfigError
 from connector_core.ledger import FREE_WINDOW, Family, Ledger, LogLine
-from connector_core.loading import patiently
+from connector_core.loading import OUTSIDE, patiently
 from connector_core.plugins import assemble
 
 
@@ -84,7 +84,7 @@ def reset_streams(
 
     Raises `BusyError` while a run holds the connector, `DestinationError`, `PluginError`.
     """
-    free = partial(patiently, wait=connector.lock_wait, clock=clock, stop=stop, unreachable=False)
+    free = partial(patiently, wait=connector.lock_wait, clock=clock, stop=stop, passing=OUTSIDE)
     destination = config.destination_id(connector.destination)
     with ledger.lease(f"connector:{connector.key}", holder="reset"):
         hooks = assemble(connector, config)

@@ -137,9 +137,10 @@ class Server:
         )
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(made)
-            try:
-                yield name
-            finally:
+        try:
+            yield name
+        finally:
+            with psycopg.connect(self.url(), autocommit=True) as connection:
                 connection.execute(dropped)
 
     def _command(self, name: str, *arguments: str) -> list[str]:

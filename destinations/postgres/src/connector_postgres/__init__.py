@@ -97,7 +97,7 @@ class Postgres:
     @contextmanager
     def connect(self, config: Mapping[str, Any], namespace: str) -> Iterator[SqlTarget]:
         """A target over one connection, which is made when it is first needed."""
-        database = Database(address(config))
+        database = Database(address(config), namespace=namespace)
         try:
             yield SqlTarget(database.open, namespace=namespace, traits=TRAITS, probe=database.probe)
         finally:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from connector_core.errors import ConfigError, ConnectorError, Place
-from connector_postgres.errors import not_connected
+from connector_core.errors import ConfigError, ConnectorError, DestinationError, Place
+from connector_postgres.errors import SILENT, not_connected
+from connector_postgres.grants import missing
 from connector_postgres.sql import PostgresSql
 
 if TYPE_CHECKING:
@@ -85,9 +86,11 @@ def address(config: Mapping[str, Any]) -> Address:
     """The address that a destination's settings describe: an URL, or parts. Raises `ConfigError`."""
     given = {name: config[name] for name in PARTS if config.get(name) not in (None, "")}
     if "url" in config:
-        if both := sorted(name for name, value in given.items() if (name, value) != ("port", DEFAULT_PORT)):
-            raise _wrong(f"url and {both[0]} are both set", "write everything into url, or nothing", "url")
-        given = _of_url(config["url"])
+        told = _of_url(config["url"])
+        beside = {name: value for name, value in given.items() if (name, value) != ("port", DEFAULT_PORT)}
+        if both := [name for name in beside if name in told or not name.startswith("ssl")]:
+            raise _wrong(f"url and {both[0]} are both set", "write it into url, or set the parts without url", "url")
+        given = {**told, **beside}
     for name in ("host", "database", "user"):
         if not given.get(name):
             raise _wrong(f"{name} is not set", "set url, or host, database and user", name)
@@ -139,8 +142,8 @@ def _authorities() -> str:
 class Database:
     """A Postgres database over one connection, which is made when it is first needed and again when it was lost."""
 
-    def __init__(self, address: Address) -> None:
-        self.address = address
+    def __init__(self, address: Address, *, namespace: str) -> None:
+        self.address, self._namespace = address, namespace
         self._engine: Engine | None = None
         self._sql: PostgresSql | None = None
         self._connection: Connection | None = None
@@ -154,10 +157,9 @@ class Database:
         try:
             yield sql
         except BaseException as error:
-            # after an error of the driver nobody knows what the session is still doing; the next call makes a new one
-            self.close()
-            if isinstance(error, ConnectorError):
-                error.at(url=str(self.address))
+            if isinstance(error, ConnectorError) and error.code == "permission":
+                error.hint = self._rights(sql) or error.hint
+            self.close()  # nobody knows what the session is still doing; the next call makes a new one
             raise
 
     def close(self) -> None:
@@ -175,7 +177,21 @@ class Database:
                 "SELECT current_setting('server_version'), current_user, "
                 "coalesce((SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()), false)"
             )
+            if rights := missing(sql, self._namespace):
+                raise DestinationError(
+                    f"the role {user!r} lacks rights that loading into {self._namespace!r} needs",
+                    hint=" ".join(rights),
+                    place=Place(url=str(self.address)),
+                    code="permission",
+                )
         return [f"Postgres {version} at {self.address} as {user}{', TLS' if encrypted else ''}"]
+
+    def _rights(self, sql: PostgresSql) -> str:
+        """The statements that grant what is missing, after a statement was refused for it."""
+        try:
+            return " ".join(missing(sql, self._namespace))
+        except ConnectorError:  # the session is gone
+            return ""
 
     def _connect(self) -> PostgresSql:
         import psycopg
@@ -200,7 +216,7 @@ class Database:
         return sql
 
     def _driver(self) -> psycopg.Connection[Any]:
-        limit = self.address.statement_timeout + 5  # the server has had its chance to answer in time
+        limit = self.address.statement_timeout * 1.5  # the server has had its chance to end the statement
         return _watched(limit).connect(**self.address.parameters(), autocommit=True, prepare_threshold=None)
 
     def _settle(self, sql: PostgresSql) -> None:
@@ -247,7 +263,7 @@ def _within(gen: Generator[Any, Any, Any], limit: float, give_up: Callable[[], N
                 deadline = monotonic() + limit
             elif monotonic() > deadline:
                 give_up()
-                raise psycopg.OperationalError(f"the server has not answered for {limit:.0f} s")
+                raise psycopg.OperationalError(f"{SILENT} for {limit:g} s")
             wanted = gen.send(ready)
     except StopIteration as end:
         return end.value

@@ -13,9 +13,9 @@ from connector_core.errors import (
     UnreachableError,
 )
 
-SERIALIZATION = {"40001", "40P01", "XX000"}
-"""Serialization failure, deadlock, and "tuple concurrently updated", which two sessions that grant or create at once
-may meet."""
+SILENT = "the server has not answered"
+SERIALIZATION = {"40001", "40P01"}
+"""Serialization failure, deadlock."""
 RACES = {"42P06", "42P07", "23505"}
 """What CREATE ... IF NOT EXISTS answers when another session has just made the same."""
 ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}
@@ -57,9 +57,16 @@ def sorted_out(error: Exception, text: str, *, place: str, lost: bool) -> Connec
     state = cause.sqlstate or ""
     where = Place(url=place, table=cause.diag.table_name)
     said = _first_line(cause)
+    if said.startswith(SILENT):
+        hint = "look at the server and the network; nothing of this batch was written"
+        return DestinationError(f"Postgres: {said}", hint=hint, place=where, code="timeout")
     if lost:
-        return RetryableError(f"Postgres: the connection was lost: {said}", place=where, code="connection_lost")
-    if state in SERIALIZATION or (state in RACES and text.startswith(("CREATE SCHEMA", "CREATE TABLE"))):
+        return RetryableError(f"the connection to Postgres was lost: {said}", place=where, code="connection_lost")
+    if (
+        "tuple concurrently" in said
+        or state in SERIALIZATION
+        or (state in RACES and text.startswith(("CREATE SCHEMA", "CREATE TABLE")))
+    ):
         return RetryableError(f"Postgres: {said}", place=where)
     if state.startswith("22") or state == TOO_LARGE:
         return RefusedError(re.sub(r': ".*', "", said, flags=re.DOTALL), place=where)
@@ -76,7 +83,7 @@ def ended(error: Exception) -> bool:
 
 def not_connected(error: Exception, *, place: str, user: str) -> ConnectorError:
     """Our error for a connection that could not be made."""
-    said = re.sub(r"\s+", " ", str(error)).strip()
+    said = re.sub(r"\s+", " ", str(getattr(error, "orig", error))).strip()
     where = Place(url=place)
     if re.search(r"password authentication failed|no password supplied|role \".*\" does not exist|SCRAM", said):
         return DestinationError(
