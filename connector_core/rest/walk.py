@@ -181,6 +181,8 @@ class _Reading:
         total = got.total if step.page == 1 else step.total
         self._now = replace(step, first=first, seen=self._seen, total=total)
         self._notes: list[str] = []
+        if self._is_first() and got.total is not None and got.total < len(got.records):
+            self._notes.append(f"the source counts {got.total} records and shows {len(got.records)} on its first page")
 
     def turn(self) -> Turn:
         step, high = self._now, self._high
@@ -322,8 +324,12 @@ class _Reading:
             code=code,
         )
 
+    def _is_first(self) -> bool:
+        """Whether this is the very first page of the walk."""
+        return self._step.origin is None and self._step.page == 1 and self._step.turn == 1
+
     def _answer(self, after: Step | None, settled: datetime | None) -> Turn:
-        told = self._got.total if self._step.origin is None and self._step.page == 1 and self._step.turn == 1 else None
+        told = self._got.total if self._is_first() else None
         low = self._step.since if settled is None else settled
         return Turn(next=after, settled=low, notes=tuple(self._notes), total=told)
 
