@@ -63,14 +63,21 @@ def all_columns(root: Table, table: Table, traits: Traits) -> dict[str, Kind]:
     return {**dict(identity(root, table, traits)), **data, **(SUB_COLUMNS if table.path else ROOT_COLUMNS)}
 
 
+MANY = 50
+"""So many new columns are added in the batch's own transaction. DuckDB keeps each version of a table until the
+transaction ends: 5,000 columns at once took 7 GB."""
+
+
 @dataclass(kw_only=True)
 class Plan:
-    """Statements and registrations that make one batch fit; `changes` is what users are told."""
+    """Statements and registrations that make one batch fit; `changes` is what users are told. `adding` are those of the
+    statements that could also come before the transaction: a column for data whose name nothing else has had."""
 
     statements: list[tuple[str, Sequence[object]]] = field(default_factory=list)
     changes: list[SchemaChange] = field(default_factory=list)
     tables: list[tuple[Part, Table, RegisteredTable | None]] = field(default_factory=list)
     columns: list[tuple[Table, Column, bool]] = field(default_factory=list)
+    adding: list[tuple[str, SchemaChange]] = field(default_factory=list)
 
 
 def plan(space: Namespace, known: Registry, parts: Iterable[Part]) -> Plan:
@@ -140,6 +147,7 @@ def _fit(
         made.statements.append((rename_column(space, table.name, old, new), ()))
         have[space.same(new)] = have.pop(space.same(old))
         made.changes.append(SchemaChange(table=table.name, what="renamed", column=new, detail=f"was {old}"))
+    moved = {space.same(name) for pair in renames for name in pair}
     lost = dict(identity(root, table, space.sql.traits))
     slots = {column.name: column.slot for column in table.columns}
     for name, kind in wanted.items():
@@ -148,8 +156,12 @@ def _fit(
             if registered is not None and name in lost:
                 raise _identity_lost(space, table, name)
             repaired = name in system or slots.get(name) in names
-            made.statements.append((add_column(space, table.name, name, kind), ()))
-            made.changes.append(SchemaChange(table=table.name, what="repaired" if repaired else "added", column=name))
+            text = add_column(space, table.name, name, kind)
+            change = SchemaChange(table=table.name, what="repaired" if repaired else "added", column=name)
+            made.statements.append((text, ()))
+            made.changes.append(change)
+            if name in slots and space.same(name) not in moved:
+                made.adding.append((text, change))
             if name == VERSION and registered is not None:
                 text = f"UPDATE {space.table(table.name)} SET {space.sql.quote(VERSION)} = {space.given('integer')}"
                 made.statements.append((text, [registered.table_version]))
@@ -216,6 +228,17 @@ def apply(space: Namespace, made: Plan) -> None:
     """Execute the plan's statements. Repeatable: after a crash in between, the next plan holds what is left."""
     for text, values in made.statements:
         space.sql.execute(text, values)
+
+
+def widen(space: Namespace, made: Plan) -> Sequence[SchemaChange]:
+    """Add the plan's new columns in transactions of their own, `MANY` in each; says what was added. After a crash in
+    between the next plan holds what is left, and a column that is not registered yet is registered then."""
+    for start in range(0, len(made.adding), MANY):
+        space.sql.begin()
+        for text, _ in made.adding[start : start + MANY]:
+            space.sql.execute(text)
+        space.sql.commit()
+    return [change for _, change in made.adding]
 
 
 def register(space: Namespace, made: Plan, known: Registry) -> None:

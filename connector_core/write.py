@@ -63,11 +63,17 @@ def _transaction(sql: Sql, namespace: str, batch: Batch, *, now: Callable[[], da
         if not inside:
             check_fence(space, epoch=batch.epoch)
             plan, known = _schema(space, batch)
-        sql.begin()
-        with step("load.fence"):
-            fence = pass_fence(space, epoch=batch.epoch, connector=batch.connector, taken=taken)
+            _fit(space, batch, plan, known)
+        fence = _begin(space, batch, taken)
         if inside:
             plan, known = _schema(space, batch)
+            if len(plan.adding) > evolve.MANY:
+                sql.rollback()
+                added = evolve.widen(space, plan)
+                fence = _begin(space, batch, taken)
+                plan, known = _schema(space, batch)
+                plan.changes += added
+            _fit(space, batch, plan, known)
         known, raised = _registered(space, batch, plan, known)
         before = _last_older(space, batch)
         committed_at = now()
@@ -125,15 +131,24 @@ class _Scratch:
         self.kept = activate.scratch(space, batch)
 
 
+def _begin(space: Namespace, batch: Batch, taken: int) -> Fence:
+    space.sql.begin()
+    with step("load.fence"):
+        return pass_fence(space, epoch=batch.epoch, connector=batch.connector, taken=taken)
+
+
 def _schema(space: Namespace, batch: Batch) -> tuple[Plan, Registry]:
-    """Make the tables fit the batch; returns what was done, and what was registered before."""
+    """What makes the tables fit the batch, and what is registered now."""
+    known = registry(space, staging.family(batch))
+    return evolve.plan(space, known, batch.parts), known
+
+
+def _fit(space: Namespace, batch: Batch, plan: Plan, known: Registry) -> None:
+    """Make the tables fit the batch."""
     with step("load.schema"):
-        known = registry(space, staging.family(batch))
-        plan = evolve.plan(space, known, batch.parts)
         evolve.apply(space, plan)
         if batch.kind in ("stage", "activate"):
             staging.make_staging(space, known, batch)
-    return plan, known
 
 
 def _registered(space: Namespace, batch: Batch, plan: Plan, before: Registry) -> tuple[Registry, Mapping[str, int]]:
