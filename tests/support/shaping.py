@@ -11,7 +11,7 @@ from connector_core.batch import Counts, Part
 from connector_core.layout import ITEM, Layout, StreamLayout
 from connector_core.shape import CODES, Shaped, Shaper, merge
 from connector_core.streams import Stream
-from connector_core.tables import Kind, RegisteredColumn, RegisteredTable, Traits
+from connector_core.tables import Kind, RegisteredColumn, RegisteredTable, Rows, Traits
 from connector_core.validate import Validator
 
 SUFFIXES: dict[Kind, str] = {
@@ -153,8 +153,13 @@ def stored_values(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Any]
 
 def rebuilt(part: Part) -> list[Any]:
     """The records again, from nothing but tables, columns, owners and levels."""
+    return from_rows(part.root, *part.subtables)
+
+
+def from_rows(*tables: Rows) -> list[Any]:
+    """The records of a root table's rows and those of its subtables, outer arrays first."""
     roots: list[Any] = []
-    for rows in (part.root, *part.subtables):
+    for rows in tables:
         for r in range(rows.count):
             value: Any = None if rows.levels else {}
             for column, values in zip(rows.table.columns, rows.values, strict=True):
