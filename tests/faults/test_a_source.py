@@ -100,6 +100,8 @@ PASSING = {
     "A30 total is text": fault(Total(value="many"), match=CUSTOMERS, times=None),
     "A33 _embedded missing once": fault(Entries(how="missing"), nth=2),
     "A36 an absolute next link": fault(NextLink(to="absolute"), match=CUSTOMERS),
+    "A38 the server's clock is hours behind": fault(Headers(clock=-7200.0), match="^GET", times=None),
+    "A38 the server's clock is hours ahead": fault(Headers(clock=7200.0), match="^GET", times=None),
     "A43 odd framings": fault(Framing(chunk=1, extensions=True, lower_case=True), times=2),
     "A43 24 KB of headers": fault(Headers(filler=24_000), times=2),
 }
@@ -131,6 +133,10 @@ LASTING = {
     "A20 bytes that are not UTF-8": (fault(Body(kind="not_utf8"), times=None), "UTF-8"),
     "A22 1 GiB behind 1 MB of gzip": (fault(GzipBomb(), match=CUSTOMERS, times=None), ""),
     "A23 200,000 nested arrays": (fault(Nested(), match=CUSTOMERS, times=None), ""),
+    "A24 a bad literal always": (
+        fault(Value(at="_embedded.entries.0.id", text="0123x"), match=CUSTOMERS, times=None),
+        "/api/v2/customers",
+    ),
     "A34 next points at itself": (fault(NextLink(to="self"), match=REPLIES, times=None), ""),
 }
 
@@ -219,6 +225,7 @@ FOREIGN = {
     "protocol relative": lambda url: NextLink(to="protocol_relative", origin=url),
     "userinfo": lambda url: NextLink(to="userinfo", origin=url),
     "file": lambda url: NextLink(to="file"),
+    "metadata address": lambda url: NextLink(to="literal", href="http://169.254.169.254/latest/meta-data/"),
     "line break": lambda url: NextLink(to="crlf"),
 }
 
@@ -235,10 +242,18 @@ def test_h1_a_next_link_elsewhere_is_never_followed(tmp_path: Path, name: str) -
         stored_is_right(project)
 
 
-@pytest.mark.parametrize("code", [302, 307])
-def test_h2_a_redirect_elsewhere_is_never_followed(tmp_path: Path, code: int) -> None:
+AWAY = {
+    "302": lambda url: Redirect(code=302, location=f"{url}/api/v2/cases"),
+    "307": lambda url: Redirect(code=307, location=f"{url}/api/v2/cases"),
+    "file": lambda url: Redirect(location="file:///etc/passwd"),
+    "circle": lambda url: Redirect(),
+}
+
+
+@pytest.mark.parametrize("name", AWAY)
+def test_h2_a_redirect_elsewhere_is_never_followed(tmp_path: Path, name: str) -> None:
     with CanaryServer() as canary:
-        plan = fault(Redirect(code=code, location=f"{canary.url}/api/v2/cases"), nth=2, times=None)
+        plan = fault(AWAY[name](canary.url), nth=2, times=None)
         with broken(tmp_path, plan) as (project, _):
             project.go(code=4)
             assert canary.contacts == []

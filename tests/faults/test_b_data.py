@@ -121,6 +121,19 @@ def test_b7_objects_arrays_and_nothing_in_a_scalar_column(tmp_path: Path) -> Non
     assert {rows[i]["v__bi"] for i in range(5)} == {rows[i]["v__st"] for i in (0, 1, 3, 4)} == {None}
 
 
+@pytest.mark.parametrize(
+    ("kind", "good", "name"), [(NUMBER, "2.5", "v__de"), (BOOLEAN, "true", "v__bo"), (INSTANT, f'"{AT}"', "v__ti")]
+)
+def test_b7_in_columns_of_other_types_too(tmp_path: Path, kind: Any, good: str, name: str) -> None:
+    shop = load(tmp_path, kind, ['{"a": 1}', '["x"]', '""'], good)
+    rows = {row["id"]: row for row in shop.rows("things")}
+    assert rows[0]["v__a"] == 1
+    assert [(row["_sdc_source_key_id"], row["value"]) for row in shop.rows("things__v")] == [(1, "x")]
+    assert rows[2]["v__st"] == ""
+    assert {rows[i][name] for i in range(3)} == {None}
+    assert rows[GOOD][name] is not None
+
+
 def test_b8_nul_characters(tmp_path: Path) -> None:
     fields = {"v": TEXT, "o": {"type": "object"}, "tags": {"type": "array", "items": TEXT}}
     record = {"id": 1, "at": AT, "v": "a\0b", "o": {"p\0q": "\0"}, "tags": ["\0", "x"]}
@@ -213,7 +226,8 @@ def test_b13_line_breaks_and_escape_codes(tmp_path: Path) -> None:
 
 def test_b14_long_texts_and_large_records(tmp_path: Path) -> None:
     million, large = "ä" * (1 << 19), "x" * (17 << 20)
-    wide = [f"{i}" * 1000 for i in range(1000)]
+    wide = [f"{i:05}" * 1000 for i in range(1000)]
+    assert len(json.dumps(wide)) > 5_000_000
     data = [
         {"id": 1, "at": AT, "v": million, "tags": []},
         {"id": 2, "at": AT, "v": "short", "tags": wide},

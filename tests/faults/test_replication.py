@@ -216,6 +216,23 @@ def test_an_integer_is_a_replication_key_too(tmp_path: Path) -> None:
     assert fates(shop.go().counts["things"]) == {"extracted": 2, "loaded": 1, "unchanged": 1}
 
 
+def test_e7_sub_rows_updates_rereads_and_rejects_are_counted_as_documented(tmp_path: Path) -> None:
+    def record(number: int, second: int, *tags: str) -> dict[str, Any]:
+        return thing(number, second, tags=list(tags))
+
+    shop = Shop(tmp_path, things(record(1, 1, "a", "b"), record(2, 2), thing(3, 3, v=None, id=None), overlap=5))
+    report = shop.go()
+    assert metered(shop) == {"things": 2, "things__tags": 2}
+    assert report.rows_written == 4
+    shop.serve(things(record(1, 4, "a", "b", "c"), record(2, 2), thing(3, 3, v=None, id=None), overlap=5))
+    report = shop.go()  # an update counts its row and all its sub-rows, what is unchanged or rejected nothing
+    assert fates(report.counts["things"]) == {"extracted": 3, "loaded": 1, "unchanged": 1, "rejected": 1}
+    assert report.rows_written == 4
+    assert metered(shop) == {"things": 3, "things__tags": 5}
+    assert shop.go().rows_written == 0
+    assert metered(shop) == {"things": 3, "things__tags": 5}
+
+
 def test_e7_unchanged_records_are_written_and_metered_again_with_rewrite(tmp_path: Path) -> None:
     shop = Shop(tmp_path, things(*(thing(i, i) for i in range(4)), overlap=1), START + 'unchanged = "rewrite"\n')
     shop.go()
@@ -228,11 +245,16 @@ def test_e7_unchanged_records_are_written_and_metered_again_with_rewrite(tmp_pat
     assert metered(shop) == {"things": 6}
 
 
-def test_a_fault_in_the_middle_keeps_what_was_read_and_the_bookmark_covers_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("fault", "said"), [("fail", "a lasting fault"), ("retry", "given up after 2 attempts")])
+def test_a4_a_fault_in_the_middle_keeps_what_was_read_and_the_bookmark_covers_it(
+    tmp_path: Path, fault: str, said: str
+) -> None:
     data = things(*(thing(i, i) for i in range(12)))
-    shop = Shop(tmp_path, data | {"faults": {"things": {"3": "fail"}}})
+    patience = START + "retry_attempts = 2\nretry_wait = 0.01\n"
+    shop = Shop(tmp_path, data | {"faults": {"things": {"3": fault}}}, patience)
     report = shop.go(code=4)
-    assert "a lasting fault" in str(report.error)
+    assert said in str(report.error)
+    assert sorted(key for key, _ in values(shop)) == list(range(6))
     assert shop.bookmark("things")["value"] == "2026-03-01T08:00:05Z"
     shop.serve(data)
     assert fates(shop.go().counts["things"]) == {"extracted": 7, "loaded": 6, "unchanged": 1}
@@ -409,7 +431,7 @@ def test_max_rejects_as_a_share_counts_from_a_thousand_records_on(tmp_path: Path
 # --- a moving source
 
 
-def test_a25_the_same_page_twice_stores_its_records_once(tmp_path: Path) -> None:
+def test_a25_a26_the_same_page_twice_stores_its_records_once(tmp_path: Path) -> None:
     twice = [*(thing(i, i) for i in range(3)), *(thing(i, i) for i in range(6))]
     shop = Shop(tmp_path, things(*twice))
     counts = fates(shop.go().counts["things"])
