@@ -152,14 +152,16 @@ class RestSource:
     """A source plugin made of declarations; register the object itself, there is nothing to subclass.
 
     `base_url` is a template over the configuration ("{site_url}/api/v2") or a function of it; https, or http on
-    loopback. `auth` names the settings with the credentials. `streams` may come in any order. `rate_limit` reads the
-    call budget from headers (`RateHeaders`, or a function). `headers` go with every request; a function of the
-    configuration may give them. `limits` bound a request in time and size. `config_schema` left out asks for the
-    settings that `base_url`, `auth` and the streams' templates name, all of them needed, and for nothing else; a source
-    whose functions read other settings declares them. Escape hatches: `refine(client, config,
-    streams)` may give other streams after asking the source (types of custom fields); `memory()` makes an object that
-    lives as `client.memory` for one run; a stream's `fetch` replaces its whole extraction. The rest is what
-    `connector_core.streams.Description` says. Raises ValueError for streams that do not fit together.
+    loopback. `auth` names the settings with the credentials. `streams` may come in any order. `rate_limit` reads
+    the call budget from headers (`RateHeaders`, or a function). `headers` go with every request; a function of the
+    configuration may give them. `limits` bound a request in time and size. `private_network` allows host names that
+    lead to addresses of a private network, which are refused otherwise (a host written as an address is not).
+    `config_schema` left out asks for the settings that `base_url`, `auth` and the streams' templates name, all of
+    them needed, and for nothing else; a source whose functions read other settings declares them. Escape hatches:
+    `refine(client, config, streams)` may give other streams after asking the source (types of custom fields);
+    `memory()` makes an object that lives as `client.memory` for one run; a stream's `fetch` replaces its whole
+    extraction. The rest is what `connector_core.streams.Description` says. Raises ValueError for streams that do
+    not fit together.
     """
 
     name: str
@@ -176,6 +178,7 @@ class RestSource:
     rate_limit: RateReader | None = None
     headers: Mapping[str, str] | Callable[[Config], Mapping[str, str]] = field(default_factory=dict)
     limits: Limits | Callable[[Config], Limits] = field(default_factory=Limits)
+    private_network: bool | Callable[[Config], bool] = False
     refine: Callable[[Client, Config, tuple[RestStream, ...]], Sequence[RestStream]] | None = None
     memory: Callable[[], Any] | None = None
 
@@ -216,6 +219,7 @@ class RestSource:
             headers=self.headers(config) if callable(self.headers) else self.headers,
             rate=self.rate_limit,
             limits=self.limits(config) if callable(self.limits) else self.limits,
+            private_network=self.private_network(config) if callable(self.private_network) else self.private_network,
             secrets=tuple(str(config[name]) for name in _secret_settings(self.config_schema) if config.get(name)),
         )
         memory = self.memory() if self.memory else None

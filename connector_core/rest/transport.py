@@ -20,6 +20,7 @@ from connector_core.parse import UnreadablePage, page
 from connector_core.redact import printable, redactor
 from connector_core.rest.addresses import canonical, is_loopback, origin, redacted, within, without
 from connector_core.rest.auth import Auth, Signer
+from connector_core.rest.resolve import Resolver
 from connector_core.rest.wire import Limits, Raw, Wire
 from connector_core.streams import RateLimit
 
@@ -98,12 +99,13 @@ class Transport:
         rate: RateReader | None = None,
         limits: Limits | None = None,
         secrets: tuple[str, ...] = (),
+        private_network: bool = False,
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        """`base` is the site (https, or loopback), `secrets` are texts that no error may show. Raises `ConfigError` for
-        missing credentials."""
+        """`base` is the site (https, or loopback), `secrets` are texts that no error may show, `private_network` allows
+        a name that leads into a private network. Raises `ConfigError` for missing credentials."""
         self.base = base
-        self._wire = Wire(limits or Limits(), headers or {})
+        self._wire = Wire(limits or Limits(), headers or {}, Resolver(private=private_network))
         self._auth, self._rate, self._now = auth, rate, now or SystemClock().now
         self._redact = redactor(secrets)
         self._hidden = frozenset(auth.hidden if auth else ())

@@ -15,7 +15,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import certifi
 import requests
@@ -23,8 +23,10 @@ import urllib3
 from requests.auth import AuthBase
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from connector_core.errors import ConnectorError, Place, RetryableError, SourceError
+from connector_core.rest.resolve import Resolver
 
 PIECE = 64 * 1024  # bytes read and unpacked at a time
 MIB = 1024 * 1024
@@ -91,43 +93,67 @@ class _Answer(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_Timed(sock), PIECE)
 
 
-class _Plain(HTTPConnection):
-    response_class = _Answer
+class _Pinned(HTTPConnection):
+    """Connects to the addresses that the run's resolver gives for the host, whose name stays that of the site."""
+
+    resolve: ClassVar[Resolver]
+
+    def _new_conn(self) -> socket.socket:
+        name = self._dns_host
+        try:
+            addresses = self.resolve(name, self.port)
+        except socket.gaierror as error:
+            raise NameResolutionError(name, self, error) from error
+        failed: NewConnectionError | ConnectTimeoutError | None = None
+        for address in addresses:
+            self._dns_host = address
+            try:
+                return super()._new_conn()
+            except (NewConnectionError, ConnectTimeoutError) as error:
+                failed = error
+            finally:
+                self._dns_host = name  # the certificate is checked against it
+        raise failed or NewConnectionError(self, f"{name} has no address")
 
 
-class _Tls(HTTPSConnection):
-    response_class = _Answer
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _Tls
-
-
-def _pools() -> urllib3.PoolManager:
+def _pools(resolver: Resolver) -> urllib3.PoolManager:
     """A connection per site, kept open between requests."""
+
+    class Plain(_Pinned):
+        response_class = _Answer
+        resolve = resolver
+
+    class Tls(_Pinned, HTTPSConnection):
+        response_class = _Answer
+        resolve = resolver
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class TlsPool(HTTPSConnectionPool):
+        ConnectionCls = Tls
+
     # a context of our own: the ready-made ones write session keys where SSLKEYLOGFILE says (H4)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     pools = urllib3.PoolManager(
         num_pools=2, maxsize=1, ssl_context=context, cert_reqs="CERT_REQUIRED", ca_certs=certifi.where()
     )
-    pools.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+    pools.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
     return pools
 
 
 class Wire:
     """Sends requests; safe for several threads, each of which has connections of its own.
 
+    A host's addresses are looked up once, by `resolver`, and used until the end (H3).
     Nothing comes from the environment: no .netrc, proxy, certificate bundle or key log (H4). Cookies are not kept,
     redirects not followed, nothing is repeated: a request is signed right before it is sent, once.
     """
 
-    def __init__(self, limits: Limits, headers: Mapping[str, str]) -> None:
+    def __init__(self, limits: Limits, headers: Mapping[str, str], resolver: Resolver | None = None) -> None:
         self._limits = limits
+        self._resolver = resolver or Resolver()
         usual = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "connector-core"}
         self._headers = {**usual, **headers}
         self._mine = threading.local()
@@ -154,8 +180,8 @@ class Wire:
             finally:
                 response.close()
                 response.release_conn()
-        except ConnectorError:
-            raise
+        except ConnectorError as error:
+            raise error.at(url=shown) from None
         except (
             requests.RequestException,
             urllib3.exceptions.HTTPError,
@@ -175,7 +201,7 @@ class Wire:
     def _connections(self) -> urllib3.PoolManager:
         pools: urllib3.PoolManager | None = getattr(self._mine, "pools", None)
         if pools is None:
-            pools = self._mine.pools = _pools()
+            pools = self._mine.pools = _pools(self._resolver)
         return pools
 
     def _body(self, response: urllib3.BaseHTTPResponse, until: float, place: Place) -> bytes:

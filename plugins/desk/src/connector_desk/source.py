@@ -90,6 +90,11 @@ CONFIG: Final[dict[str, Any]] = {
             "default": REQUEST_TIMEOUT,
             "description": "seconds that one request may take in all",
         },
+        "private_network": {
+            "type": "boolean",
+            "default": False,
+            "description": "whether the site's name may lead to an address of a private network; refused otherwise",
+        },
     },
 }
 
@@ -196,6 +201,7 @@ source = RestSource(
     fixed=FIXED,
     frequency=30 * 60,
     limits=lambda config: Limits(deadline=float(config.get("request_timeout", REQUEST_TIMEOUT))),
+    private_network=lambda config: bool(config.get("private_network", False)),
     refine=typed,
     memory=Users,
 )
