@@ -17,6 +17,7 @@ from typing import Any, Literal
 import jsonschema_rs
 
 from connector_core.declared import OPEN, declare, pointer
+from connector_core.metaschema import schema_error
 from connector_core.relax import relaxed
 from connector_core.streams import Stream
 
@@ -96,14 +97,11 @@ class Validator:
 
 def check_schema(stream: Stream) -> None:
     """Check what a source declares, with `jsonschema`, the reference. Raises `SchemaError`."""
-    import jsonschema  # slow to import, and only needed here
-
+    if (wrong := schema_error(stream.schema)) is not None:
+        where = pointer(tuple(map(str, wrong.absolute_path))) or "/"
+        raise SchemaError(f"stream {stream.name!r}: not a JSON Schema, at {where}: {wrong.message}")
     try:
-        jsonschema.Draft202012Validator.check_schema(dict(stream.schema))
         declared = declare(stream.schema)
-    except jsonschema.SchemaError as error:
-        where = pointer(tuple(map(str, error.absolute_path))) or "/"
-        raise SchemaError(f"stream {stream.name!r}: not a JSON Schema, at {where}: {error.message}") from None
     except ValueError as error:
         raise SchemaError(f"stream {stream.name!r}: {error}") from None
     for name in stream.primary_key:

@@ -12,6 +12,7 @@ from typing import Any
 from connector_core.config.placeholders import Replaced
 from connector_core.config.problems import KeyPath, Problem, did_you_mean
 from connector_core.config.secrets import Secret
+from connector_core.metaschema import schema_error
 from connector_core.plugins import Plugin
 
 _TYPES = {"object": "a table", "array": "an array", "string": "text", "integer": "a whole number", "null": "null"}
@@ -45,12 +46,8 @@ def check(
 
 def check_schema(plugin: Plugin) -> None:
     """Raise `PluginError` when the plugin's `config_schema` is not a JSON Schema."""
-    from jsonschema import Draft202012Validator, SchemaError
-
-    try:
-        Draft202012Validator.check_schema(plugin.description.config_schema)
-    except SchemaError as error:
-        raise plugin.broken("describe", f"its config_schema is not a JSON Schema: {error.message}") from error
+    if (wrong := schema_error(plugin.description.config_schema)) is not None:
+        raise plugin.broken("describe", f"its config_schema is not a JSON Schema: {wrong.message}") from wrong
 
 
 def secret_paths(schema: Mapping[str, Any], section: Any) -> Iterator[KeyPath]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connector_core.metaschema import schema_error
 from connector_core.relax import relaxed
 from connector_core.streams import Stream
 from connector_core.validate import Problem, SchemaError, Validator, check_schema
@@ -255,3 +256,26 @@ def test_a_record_that_the_schema_allows_is_never_rejected(schema: dict[str, Any
         for types in (False, True):
             left = relaxed(whole, types=types)
             assert jsonschema.Draft202012Validator(left).is_valid({"a": value}), left
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        *({}, {"type": "object"}, {"type": "objct"}, {"properties": []}, {"pattern": "["}, {"pattern": "^a$"}),
+        *(
+            {"required": "id"},
+            {"minimum": "1"},
+            {"enum": []},
+            {"$ref": "#/$defs/none"},
+            {"$ref": "https://a.example/x"},
+        ),
+        {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "string"}]},
+        {"properties": {"a": {"type": ["string", "null"], "format": "date-time"}}, "required": ["a"]},
+    ],
+    ids=str,
+)
+def test_a_schema_is_judged_as_by_the_reference(schema: dict[str, Any]) -> None:
+    errors = jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA).iter_errors(schema)
+    formats = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    is_one = not [*errors] and formats.conforms(schema.get("pattern", ""), "regex")
+    assert (schema_error(schema) is None) == is_one

@@ -21,6 +21,9 @@ BOOLEANS = {True: "t", False: "f", None: NULL}
 PLAIN: frozenset[Kind] = frozenset(("number", "instant", "date"))
 """Kinds whose canonical texts have no character that COPY reads in another way."""
 
+ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
+"""What COPY reads in another way, the backslash first."""
+
 _BETWEEN = "\0"  # between the texts of a column while they are escaped: no text that Postgres can hold has it
 
 
@@ -52,10 +55,10 @@ def _texts(kind: Kind, values: Sequence[Any]) -> Sequence[str]:
 def _escaped(values: Sequence[Any]) -> Sequence[str]:
     nulls = None in values
     joined = _BETWEEN.join([value or "" for value in values] if nulls else values)
-    if "\\" in joined:
-        joined = joined.replace("\\", "\\\\")
-    for raw, escaped in (("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
-        if raw in joined:
-            joined = joined.replace(raw, escaped)
-    texts = joined.split(_BETWEEN)
-    return [NULL if value is None else text for value, text in zip(values, texts, strict=True)] if nulls else texts
+    special = [(raw, escape) for raw, escape in ESCAPES if raw in joined]
+    if special:
+        for raw, escape in special:
+            joined = joined.replace(raw, escape)
+        texts = joined.split(_BETWEEN)
+        return [NULL if value is None else text for value, text in zip(values, texts, strict=True)] if nulls else texts
+    return [NULL if value is None else value for value in values] if nulls else values
