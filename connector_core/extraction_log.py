@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import singledispatch
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from connector_core.events import (
     Warned,
 )
 from connector_core.ledger import Ledger, LedgerHandler
+from connector_core.plugins import Plugin
 
 log = logging.getLogger("connector_core.run")
 
@@ -38,16 +39,21 @@ class Line(NamedTuple):
 
 
 @contextmanager
-def kept(ledger: Ledger, run_id: str) -> Iterator[None]:
-    """What the engine logs while the block lasts is kept as lines of the run."""
-    logger, handler = logging.getLogger("connector_core"), LedgerHandler(ledger, run_id)
-    if logger.getEffectiveLevel() > logging.INFO:
-        logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
+def kept(ledger: Ledger, run_id: str, plugins: Iterable[Plugin] = ()) -> Iterator[None]:
+    """What the engine and these plugins log while the block lasts is kept as lines of the run: a plugin speaks through
+    loggers that are named after its package."""
+    speakers = {plugin.module.partition(".")[0]: plugin.kind for plugin in plugins}
+    handler = LedgerHandler(ledger, run_id, speakers=speakers)
+    loggers = [logging.getLogger(name) for name in dict.fromkeys(("connector_core", *speakers)) if name]
+    for logger in loggers:
+        if logger.getEffectiveLevel() > logging.INFO:
+            logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        for logger in loggers:
+            logger.removeHandler(handler)
         handler.close()
 
 

@@ -109,7 +109,7 @@ def run_connector(
             lost=lease.lost,
         )
         ledger.prune(ledger.now() - config.ledger.keep)
-        with extraction_log.kept(ledger, run_id):
+        with extraction_log.kept(ledger, run_id, config.loaded(connector)):
             try:
                 outcome = run.outcome(work or run.move)
             except BaseException as error:  # a defect of the engine: the run is closed, the error goes on

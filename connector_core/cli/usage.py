@@ -21,6 +21,7 @@ from connector_core.config.metering import MeteringSettings
 from connector_core.config.units import brief, interval
 from connector_core.errors import ConfigError
 from connector_core.ledger import FREE_WINDOW, Ledger, UsageRow
+from connector_core.metering.forecast import Forecast
 from connector_core.metering.periods import DAY, Period, period, previous
 from connector_core.metering.summary import Usage, summary, what_ifs
 from connector_core.metering.whatif import WhatIf
@@ -151,12 +152,20 @@ def _print(session: Session, found: Usage, settings: MeteringSettings) -> None:
         share = found.used * 100 // settings.quota
         print_line(f"Quota: {found.used:,} of {settings.quota:,} rows are used ({share} %), {left:,} are left.")
     if found.forecast is not None:
-        rough = ", roughly: less than a week is known" if found.forecast.rough else ""
-        print_line(f"Forecast: {counted(found.forecast.rows, 'row')} will count in this period{rough}.")
-        if found.forecast.reached is not None:
-            print_line(f"At this pace the quota is used up on {found.forecast.reached}.")
+        _print_forecast(found.forecast)
     for hint in found.hints:
         print_line(session.redact(f"Hint: {hint}."))
+
+
+def _print_forecast(told: Forecast) -> None:
+    if set(told.unknown) == set(told.by_connector):
+        print_line("Forecast: from the first full day (UTC) on.")
+        return
+    rough = ", roughly: less than a week is known" if told.rough else ""
+    without = f", without {', '.join(told.unknown)}, whose first full day is not over" if told.unknown else ""
+    print_line(f"Forecast: {counted(told.rows, 'row')} will count in this period{rough}{without}.")
+    if told.reached is not None:
+        print_line(f"At this pace the quota is used up on {told.reached}.")
 
 
 def _print_connectors(found: Usage) -> None:

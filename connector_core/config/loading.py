@@ -87,6 +87,15 @@ class Config:
         """The extension plugins of a wanted connector."""
         return tuple(self._plugin("extension", name) for name in connector.extensions)
 
+    def loaded(self, connector: Connector) -> tuple[Plugin, ...]:
+        """All plugins of a wanted connector that are not broken."""
+        kinds: list[tuple[Kind, str]] = [
+            ("source", connector.source),
+            ("destination", self.destinations[connector.destination].type),
+            *(("extension", name) for name in connector.extensions),
+        ]
+        return tuple(found for key in kinds if isinstance(found := self.plugins.get(key), Plugin))
+
     def _plugin(self, kind: Kind, name: str) -> Plugin:
         found = self.plugins[kind, name]
         if isinstance(found, PluginError):

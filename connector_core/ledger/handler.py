@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,22 @@ class LedgerHandler(logging.Handler):
     """Keeps log lines and writes them to the ledger at least each second, at `flush` and at `close`.
 
     Lines are redacted and printable when they arrive in the ledger. `record.component` (an `extra`), else what
-    `COMPONENTS` says of the logger, else its name, is the component; `record.stream` the stream. Never raises into the
-    run: while the ledger cannot be written (a full disk, another writer) lines wait, at most 10,000 of them; how many
-    were given up is said in a line of its own. A line longer than 8,192 characters is cut, and says so.
+    `speakers` (by package) and `COMPONENTS` say of the logger, else its name, is the component; `record.stream` the
+    stream. Never raises into the run: while the ledger cannot be written (a full disk, another writer) lines wait, at
+    most 10,000 of them; how many were given up is said in a line of its own. A line longer than 8,192 characters is
+    cut, and says so.
     """
 
-    def __init__(self, ledger: Ledger, run_id: str | None, level: int = logging.INFO) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        run_id: str | None,
+        level: int = logging.INFO,
+        *,
+        speakers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(level)
+        self._speakers = speakers or {}
         self._ledger = ledger
         self._run_id = run_id
         self._waiting: deque[LogLine] = deque()
@@ -60,10 +70,9 @@ class LedgerHandler(logging.Handler):
         text = self._ledger.clean(text)  # before it is cut: no piece of a secret may stay
         if len(text) > _MOST_CHARACTERS:
             text = f"{text[:_MOST_CHARACTERS]}... ({len(text) - _MOST_CHARACTERS} more characters)"
-        module = record.name.removeprefix("connector_core.").partition(".")[0]
         line = LogLine(
             at=self._ledger.now(),
-            component=str(getattr(record, "component", COMPONENTS.get(module, module))),
+            component=str(getattr(record, "component", None) or self._speaker(record.name)),
             level=record.levelname,
             text=text,
             stream=getattr(record, "stream", None),
@@ -71,6 +80,11 @@ class LedgerHandler(logging.Handler):
         with self._guard:
             self._waiting.append(line)
             self._keep_to_limit()
+
+    def _speaker(self, logger: str) -> str:
+        known = self._speakers.get(logger.partition(".")[0])
+        module = logger.removeprefix("connector_core.").partition(".")[0]
+        return known or COMPONENTS.get(module, module)
 
     def flush(self) -> None:
         """Write what waits; when that fails it goes on waiting."""

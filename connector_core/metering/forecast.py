@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from statistics import fmean, median
 
 from connector_core.ledger import FREE_WINDOW, UsageRow
-from connector_core.metering.periods import DAY, Period, midnight
+from connector_core.metering.periods import DAY, Period
 
 WEEKS = 4
 """How many of the same weekday are averaged, the latest ones."""
@@ -23,12 +23,14 @@ ROUGH = 7
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """Rows that will count when the period ends. `rough`: of a connector less than a week is known. `reached` is the
-    day on which the quota is used up at this pace (None: not in this period, or there is no quota)."""
+    """Rows that will count when the period ends. `rough`: of a connector less than a week is known; `unknown` are those
+    without a full day yet, of which only what there is is counted. `reached` is the day on which the quota is used up
+    at this pace (None: not in this period, or there is no quota)."""
 
     rows: int
     by_connector: Mapping[str, int]
     rough: bool
+    unknown: tuple[str, ...] = ()
     reached: date | None = None
 
 
@@ -48,9 +50,12 @@ def forecast(
     """
     expected = dict.fromkeys(_days(now, period), 0.0)
     totals = {connector: float(counted.get(connector, 0)) for connector in first}
-    so_far, rough = sum(totals.values()), False
+    so_far, rough, unknown = sum(totals.values()), False, []
     for connector, begin in first.items():
         rhythm = Rhythm.of([row for row in past if row.connector == connector], now=now, first=begin)
+        if rhythm is None:
+            unknown.append(connector)
+            continue
         rough = rough or rhythm.rough
         for day in expected:
             more = rhythm.left(day, now) * _share(day, now, begin + FREE_WINDOW, period)
@@ -59,7 +64,8 @@ def forecast(
     return Forecast(
         rows=round(sum(totals.values())),
         by_connector={name: round(value) for name, value in totals.items()},
-        rough=rough,
+        rough=rough or bool(unknown),
+        unknown=tuple(unknown),
         reached=None if quota is None or so_far >= quota else _reached(so_far, expected, quota),
     )
 
@@ -74,8 +80,8 @@ class Rhythm:
     rough: bool
 
     @staticmethod
-    def of(rows: Iterable[UsageRow], *, now: datetime, first: datetime) -> Rhythm:
-        """Learn from the full days before today; from today alone where there is none yet."""
+    def of(rows: Iterable[UsageRow], *, now: datetime, first: datetime) -> Rhythm | None:
+        """Learn from the full days before today; None while there is none."""
         by_day: Counter[date] = Counter()
         for row in rows:
             by_day[row.day] += row.free + row.counted
@@ -83,10 +89,9 @@ class Rhythm:
         begin = max(first.date() + DAY, today - LOOKS_BACK)  # the first day is not a full one
         full = [begin + DAY * n for n in range((today - begin).days)]
         known = _usual({day: by_day[day] for day in full})
-        rough = len(full) < ROUGH
         if not known:
-            elapsed = max((now - max(first, midnight(now))) / DAY, 1 / 24)
-            return Rhythm(weekdays=[by_day[today] / elapsed] * 7, today=by_day[today], rough=True)
+            return None
+        rough = len(full) < ROUGH
         average = fmean(known.values())
         latest = [[n for day, n in sorted(known.items()) if day.weekday() == weekday][-WEEKS:] for weekday in range(7)]
         weekdays = [fmean(some) if some and not rough else average for some in latest]

@@ -346,16 +346,20 @@ def test_a_first_load_and_the_free_window_are_no_part_of_a_forecast(tmp_path: Pa
     assert told.rows == pytest.approx(240 * 13, rel=0.05)  # 20 days from the first data on, less 7 free ones
 
 
-def test_a_forecast_of_the_first_hours_goes_by_their_pace(tmp_path: Path) -> None:
+def test_a_forecast_begins_with_the_first_full_day_and_tells_when_the_quota_is_used_up(tmp_path: Path) -> None:
+    """Two connectors: one has loaded 100 rows on each of four days, the other one everything it has an hour ago."""
+    now, old = MONTH.begin + 12 * HOUR, MONTH.begin - 20 * DAY
     with opened(tmp_path) as ledger:
-        ledger.record("D", "desk", metered(1, MONTH.begin - 20 * DAY, 0))
-        ledger.rebuild("D", "desk", "desk", [], MONTH.begin - 20 * DAY)
-        ledger.record("D", "desk", metered(2, MONTH.begin + HOUR, 100))
-        now, first = MONTH.begin + 12 * HOUR, {"desk": MONTH.begin - HOUR}
-        told = forecast(ledger.usage("desk"), {"desk": 100}, now=now, period=MONTH, first=first, quota=1_000)
+        days = [metered(n, MONTH.begin - n * DAY + HOUR, 100) for n in range(1, 5)]
+        ledger.rebuild("D", "desk", "desk", days, old)
+        ledger.rebuild("D", "new", "new", [metered(9, now - HOUR, 50_000, "new")], None)
+        first = {"desk": MONTH.begin - 4 * DAY, "new": now - HOUR}
+        told = forecast(ledger.usage(), {"desk": 700, "new": 0}, now=now, period=MONTH, first=first, quota=1_000)
+    assert told.unknown == ("new",)
     assert told.rough
-    assert told.rows > 1_000
-    assert told.reached is not None
+    assert told.by_connector["new"] == 0
+    assert told.by_connector["desk"] == pytest.approx(700 + 27 * 100, rel=0.05)  # three more days of April are free
+    assert told.reached == (MONTH.begin + 5 * DAY).date()
 
 
 # --- the quota

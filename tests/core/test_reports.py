@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from connector_core.clock import SystemClock
 from connector_core.errors import BusyError
+from connector_core.events import Event, RunStarted
 from connector_core.ledger import Ledger, LogLine
 from connector_core.reset_streams import reset_streams
 from tests.support.engine import INSTANT, INTEGER, TEXT, Shop, served, stream
@@ -160,6 +162,24 @@ def test_without_a_ledger_nothing_is_made(tmp_path: Path) -> None:
     assert typed(tmp_path, "report").out == "Nothing was loaded yet.\n"
     assert typed(tmp_path, "report", "--json").json == {"reports": []}
     assert not (shop.folder / ".connector-core").exists()
+
+
+def test_a_plugin_speaks_through_loggers_named_after_its_package(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, data())
+
+    def speak(event: Event) -> None:
+        if isinstance(event, RunStarted):
+            logging.getLogger("scripted_source.deep.down").info("the tap is open")
+            logging.getLogger("connector_duckdb").warning("a small file", extra={"stream": "people"})
+            logging.getLogger("another_library").warning("nobody asked")
+
+    shop.go(watch=speak)
+    logging.getLogger("scripted_source").warning("after the run")
+    told = typed(tmp_path, "logs").out
+    assert "source      INFO     shop: the tap is open" in told
+    assert "destination WARNING  shop people: a small file" in told
+    assert "nobody asked" not in told
+    assert "after the run" not in told
 
 
 # --- retention
