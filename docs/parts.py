@@ -244,12 +244,28 @@ def data_class(kind: type[Any]) -> str:
 
 def target() -> str:
     """The methods of `Target`."""
+    return methods(batch.Target)
+
+
+def methods(kind: type[Any]) -> str:
+    """The methods of a protocol."""
     rows = [
         [f"`{name}{_arguments(method)}`", _one_line(method)]
-        for name, method in vars(batch.Target).items()
+        for name, method in vars(kind).items()
         if inspect.isfunction(method) and not name.startswith("_")
     ]
     return table(["Method", "What it does"], rows)
+
+
+def contract() -> str:
+    """What each class of the contract of destinations tests, in the words of its tests."""
+    from connector_core.testing import DestinationContract, UserChangesContract
+
+    rows = []
+    for kind in (*DestinationContract.__bases__, UserChangesContract):
+        tests = [re.sub(r"^test_(?:[a-h][0-9]+_)*", "", name) for name in vars(kind) if name.startswith("test_")]
+        rows.append([f"`{kind.__name__}`", "; ".join(name.replace("_", " ") for name in tests)])
+    return table(["Part", "Promises"], rows)
 
 
 def event_classes() -> str:
