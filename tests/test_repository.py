@@ -86,6 +86,35 @@ def test_no_tracked_file_holds_a_path_of_a_machine() -> None:
     assert found == []
 
 
+LOADERS = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "yaml", "code", "pty"}
+CALLS = re.compile(r"^(eval|exec|compile|__import__|os\.(system|popen|spawn\w*)|subprocess\.get(status)?output)$")
+
+
+def unsafe(path: Path) -> Iterator[str]:
+    """Modules that bring objects to life from bytes, and calls that run a text as code or hand it to a shell."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            yield from (name for name in names if name.split(".")[0] in LOADERS)
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if CALLS.match(called) or any(k.arg == "shell" and ast.unparse(k.value) != "False" for k in node.keywords):
+                yield called
+
+
+def test_h13_no_pickle_no_eval_no_unsafe_yaml_no_shell(tmp_path: Path) -> None:
+    sources = [
+        path for folder in ("connector_core", "plugins", "destinations") for path in (ROOT / folder).rglob("*.py")
+    ]
+    found = {str(path.relative_to(ROOT)): list(unsafe(path)) for path in [*sources, ROOT / "dev.py"]}
+    assert len(found) > 100
+    kit = "connector_core/testing/child.py"  # the contract kit, over a pipe to its own child; no run loads it
+    assert {path: names for path, names in found.items() if names and path != kit} == {}
+    bad = tmp_path / "bad.py"
+    bad.write_text("import pickle\nfrom yaml import load\neval('1')\nos.system('x')\nrun('x', shell=True)\n")
+    assert len(list(unsafe(bad))) == 5
+
+
 def test_uv_lock_is_ignored_because_it_records_addresses() -> None:
     assert git("ls-files", "uv.lock") == ""
     assert git("check-ignore", "--no-index", "uv.lock").strip() == "uv.lock"

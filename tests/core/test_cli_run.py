@@ -359,19 +359,34 @@ def test_d4_connectors_that_have_not_begun_do_not_begin(tmp_path: Path) -> None:
     assert "second" not in output + errors
 
 
-def test_g13_locale_home_time_zone_and_umask_of_a_run_do_not_matter(tmp_path: Path) -> None:
+STRANGE = {
+    "C": {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TZ": "Asia/Kathmandu"},
+    "Turkish": {"LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8", "TZ": "Pacific/Apia", "PYTHONHASHSEED": "4711"},
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_g13_locale_home_time_zone_hash_seed_and_umask_of_a_run_do_not_matter(tmp_path: Path, name: str) -> None:
     served = data()
     served["streams"][1] = {**PEOPLE, "name": "größe 😀"}
     served["records"]["größe 😀"] = served["records"].pop("people")
+    served["records"]["orders"][0] |= {"Title": "I", "title": "i", "TITLE": "\u0131", "t\u0131tle": "\u0130"}
     project = Scripted(tmp_path, served)
-    strange = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TZ": "Asia/Kathmandu"}
-    env = {key: value for key, value in environment(strange, trees=[SITE]).items() if key != "HOME"}
+    env = {key: value for key, value in environment(STRANGE[name], trees=[SITE]).items() if key != "HOME"}
     done = subprocess.run(
         [sys.executable, "-m", "connector_core", "run"], cwd=tmp_path, env=env, capture_output=True, text=True, umask=0
     )
     assert done.returncode == 0, done.stderr
-    assert "gr\\xf6\\xdfe \\U0001f600" in done.stdout
+    assert ("gr\\xf6\\xdfe \\U0001f600" if name == "C" else "größe 😀") in done.stdout
     assert "Traceback" not in done.stderr
-    assert len(project.rows("orders")) == 7
+    assert {table: len(project.rows(table)) for table in project.tables()} == {
+        "orders": 7,
+        "orders__tags": 14,
+        "größe 😀": 2,
+    }
+    first = next(row for row in project.rows("orders") if row["id"] == 0)
+    assert {"I", "i", "\u0131", "\u0130"} <= set(map(str, first.values()))
+    assert first["updated_at"] == "2026-01-01T00:00:00.000000Z"
     kept = [path for path in (tmp_path / ".connector-core").rglob("*") if path.stat().st_mode & 0o077]
     assert kept == []
+    assert project.warehouse.stat().st_mode & 0o077 == 0
