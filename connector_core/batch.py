@@ -233,6 +233,11 @@ class Receipt:
         """Rows written to tables that users query: what counts as usage."""
         return sum(table.written for table in self.tables.values())
 
+    @property
+    def passed_through(self) -> int:
+        """Rows that passed through, written or found unchanged."""
+        return sum(rows for tables in self.passed.values() for rows in tables.values())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:

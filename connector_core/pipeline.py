@@ -170,6 +170,7 @@ class Run:
         self._halt, self._gone = threading.Event(), threading.Event()
         self._out_of_time = self._paused = False
         self._tally = Tally()
+        self._quota = quota.Watch(ledger, config.metering, clock)
         self._telling = threading.Lock()
         self._hooks: Hooks | None = None
         self._budget = Budget(
@@ -426,12 +427,12 @@ class Run:
             ready.rejects,
         )
         self._tally.add(receipt, ready)
-        self._look_at_quota()
+        self._look_at_quota(max(receipt.metered, receipt.passed_through))
 
-    def _look_at_quota(self) -> None:
+    def _look_at_quota(self, rows: int = 0) -> None:
         """Tell shares of the quota that are reached; at its end the run ends too, if it is to pause."""
         settings = self._config.metering
-        found = quota.standing(self._ledger, settings, self._clock.now())
+        found = self._quota.look(rows)
         if found is None:
             return
         for threshold in quota.crossed(self._ledger, settings, found):

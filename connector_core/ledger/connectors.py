@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, exists, insert, select, update
 
 from connector_core.errors import ConfigError, ConnectorError, Place
 from connector_core.ledger.schema import connectors, receipt_tables, receipts
@@ -102,9 +102,7 @@ def set_start_date(connection: Connection, connector: str, value: datetime) -> N
 def first_data_at(connection: Connection, connector: str) -> datetime | None:
     """See `Ledger.first_data_at`."""
     told = connection.scalar(select(connectors.c.first_data_at).where(connectors.c.connector == connector))
-    seen = connection.scalar(
-        select(func.min(receipts.c.committed_at))
-        .join(receipt_tables, receipt_tables.c.receipt == receipts.c.id)
-        .where(receipts.c.connector == connector, receipt_tables.c.written > 0)
-    )
+    some = exists().where(receipt_tables.c.receipt == receipts.c.id, receipt_tables.c.written > 0)
+    asked = select(receipts.c.committed_at).where(receipts.c.connector == connector, some)
+    seen = connection.scalar(asked.order_by(receipts.c.committed_at).limit(1))  # by an index, not over all receipts
     return min((instant for instant in (told, seen) if instant is not None), default=None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -322,6 +324,26 @@ def test_a_reset_of_all_streams_works_without_the_ledger_and_after_it_nothing_is
     assert shop.tables() == set()
     shop.go()
     assert (len(shop.rows("orders")), len(shop.rows("people"))) == (3, 4)
+
+
+class Keyboard(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_reset_on_a_terminal_asks_and_does_nothing_without_a_yes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(tmp_path, data())
+    shop.go()
+    monkeypatch.setattr(sys, "stdin", Keyboard("no\n"))
+    told = typed(tmp_path, "reset", "shop", "people", code=2)
+    assert "Type yes to go on: " in told.err
+    assert "was not confirmed - nothing was changed" in told.err
+    assert len(shop.rows("people")) == 4
+    monkeypatch.setattr(sys, "stdin", Keyboard("yes\n"))
+    assert "Done. `connector-core run shop` reads them again." in typed(tmp_path, "reset", "shop", "people").out
+    assert shop.tables() == {"orders", "orders__tags", "lines"}
 
 
 def test_f1_a_connector_that_runs_is_not_reset(tmp_path: Path) -> None:
