@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from connector_core.streams import Stream
-from connector_core.tables import RegisteredColumn, RegisteredTable, Rows, Table, Traits
+from connector_core.tables import Kind, RegisteredColumn, RegisteredTable, Rows, Table, Traits
 
 BatchKind = Literal["rows", "stage", "activate", "discard"]
 
@@ -246,7 +246,8 @@ class Claim:
     `bookmarks` by root stream, as the newest commit of each left them; `receipts` are commits with a sequence above
     what the caller asked for; `tables` and `columns` what `_sdc_tables` and `_sdc_columns` remember, checked against
     what is really there; `first_committed_at` the first commit with a metered row; `newest` the sequence of the newest
-    commit (0 when there is none, None when the destination does not tell).
+    commit (0 when there is none, None when the destination does not tell); `adopted` columns of tables that were there
+    before, by table, which the streams are to continue (`adopt.py`).
     """
 
     epoch: int
@@ -257,6 +258,7 @@ class Claim:
     columns: tuple[RegisteredColumn, ...] = ()
     first_committed_at: datetime | None = None
     newest: int | None = None
+    adopted: Mapping[str, Mapping[str, Kind]] = field(default_factory=dict)
 
 
 class Target(Protocol):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from connector_core import adopt
 from connector_core.batch import Part, SchemaChange
 from connector_core.errors import DestinationError, Place
 from connector_core.namespace import COLUMNS, SEQUENCE, TABLES, Registry, insert
@@ -134,13 +135,16 @@ def _fit(
         return
     system = SUB_COLUMNS if table.path else ROOT_COLUMNS
     have = {space.same(name): kind for name, kind in there.items()}
-    if registered is None and not all(space.same(name) in have for name in system):
+    if registered is None and not all(space.same(name) in have for name in _expected(space, root, table)):
         raise DestinationError(
             f"there is a table {table.name!r} in {space.name!r} that this connector did not make",
-            hint="rename or move that table; it was not touched",
+            hint="rename or move that table, or set adopt = true if Stitch has made it; it was not touched",
             place=Place(stream=table.stream, table=table.name),
             code="foreign_table",
         )
+    if space.sql.adoption is not None and registered is None and table.path:
+        made.statements += [(text, ()) for text in findable(space, root, table)]
+    names = {**names, **adopt.before_split(space, table, names, have)}
     renames = renamed(space, table, names, have)
     for old, new in renames:
         _refuse_dependents(space, table, old)
@@ -166,6 +170,12 @@ def _fit(
                 text = f"UPDATE {space.table(table.name)} SET {space.sql.quote(VERSION)} = {space.given('integer')}"
                 made.statements.append((text, [registered.table_version]))
         elif found != space.sql.type_name(kind):
+            if (widening := adopt.widened(space, table.name, name, found, kind)) is not None:
+                if widening:
+                    made.statements.append((widening, ()))
+                    change = SchemaChange(table=table.name, what="widened", column=name, detail=f"was {found}")
+                    made.changes.append(change)
+                continue
             raise DestinationError(
                 f"the column {name!r} of {table.name!r} is {found}, it was made as {space.sql.type_name(kind)}",
                 hint=f"somebody changed it: change it back, or run `connector-core reset {table.stream}`",
@@ -200,6 +210,13 @@ def renamed(
             taken.add(space.same(new))
             ordered.append((old, new))
     return ordered
+
+
+def _expected(space: Namespace, root: Table, table: Table) -> Iterable[str]:
+    """Columns by which a table is told to be one of ours, or where that is wanted one of Stitch's."""
+    if space.sql.adoption is None:
+        return SUB_COLUMNS if table.path else ROOT_COLUMNS
+    return (SEQUENCE, *(name for name, _ in identity(root, table, space.sql.traits)))
 
 
 def _refuse_dependents(space: Namespace, table: Table, column: str) -> None:
@@ -261,12 +278,21 @@ def register(space: Namespace, made: Plan, known: Registry) -> None:
             "parent": part.stream.parent,
             "shape": part.shape,
             "shape_version": part.shape_version,
-            "table_version": known.versions.get(stream, 0),
+            "table_version": known.versions.get(stream, 0) if table.path else _table_version(space, known, table),
             "reset_at": None,
         }
         insert(space, TABLES, row)
     if made.columns:
         _register_columns(space, made)
+
+
+def _table_version(space: Namespace, known: Registry, table: Table) -> int:
+    """The version of a table that is registered now: that of its rows, if it was there before."""
+    version = known.versions.get(table.stream, 0)
+    if VERSION not in known.there.get(table.name, ()):
+        return version
+    highest = space.sql.query(f"SELECT max({space.sql.quote(VERSION)}) FROM {space.table(table.name)}")[0][0]
+    return max(version, int(highest or 0))
 
 
 def _register_columns(space: Namespace, made: Plan) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
 
+from connector_core import adopt
 from connector_core.declared import Declared, declare, nested_kinds
 from connector_core.errors import ConfigError, Place
 from connector_core.names import SEPARATOR, clash_key, identifier, split_name, unique
@@ -54,10 +55,20 @@ class _Entry:
 
 
 class Layout:
-    """All tables of one namespace, as a claim found them; hands out table names. Safe to use from several threads."""
+    """All tables of one namespace, as a claim found them; hands out table names. Safe to use from several threads.
 
-    def __init__(self, traits: Traits, tables: Sequence[RegisteredTable], columns: Sequence[RegisteredColumn]) -> None:
+    `adopted` are columns of tables that others have made and that are continued (`adopt.py`).
+    """
+
+    def __init__(
+        self,
+        traits: Traits,
+        tables: Sequence[RegisteredTable],
+        columns: Sequence[RegisteredColumn],
+        adopted: Mapping[str, Mapping[str, Kind]] | None = None,
+    ) -> None:
         self.traits = traits
+        self.adopted = adopted or {}
         self.registered_tables = tuple(tables)
         self.registered_columns = tuple(columns)
         self._lock = threading.Lock()
@@ -233,7 +244,14 @@ class StreamLayout:
         entry.taken.add(clash_key(column.name, self.traits))
 
     def _first(self, entry: _Entry, path: Path, kind: Kind) -> Column:
-        name = unique(identifier(path or ("value",), self.traits), entry.taken, self.traits)
+        plain = identifier(path or ("value",), self.traits)
+        there = {n: k for n, k in self._layout.adopted.get(entry.name, {}).items() if n not in entry.taken}
+        if there and (continued := adopt.columns(there, plain, self.traits)):
+            for one, name in continued.items():
+                entry.put(Column(path=path, kind=one, name=name))
+                entry.taken.add(clash_key(name, self.traits))
+            return entry.columns.get((path, kind)) or self._split(entry, path, kind, entry.kinds[path])
+        name = unique(plain, entry.taken, self.traits)
         entry.taken.add(clash_key(name, self.traits))
         return entry.put(Column(path=path, kind=kind, name=name))
 

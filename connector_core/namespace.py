@@ -302,9 +302,20 @@ def registry(space: Namespace, streams: Iterable[str] | None = None) -> Registry
     return Registry(tables=tables, columns=columns, parents=parents, versions=versions, there=there)
 
 
-def _refuse_another(space: Namespace, connector: str, there: Mapping[str, object]) -> None:
+def _refuse_another(space: Namespace, connector: str, there: Mapping[str, Mapping[str, str]]) -> None:
     """Before anything is made or changed: whose namespace is this?"""
     if FENCE not in there:
+        if (
+            REJECTED in there
+            and space.sql.adoption is None
+            and not OWN_TABLES[REJECTED].keys() <= there[REJECTED].keys()
+        ):
+            raise ConfigError(
+                f"{space.name!r} is a schema that Stitch has made: it has a {REJECTED} of another form",
+                hint="set adopt = true where the destination has that setting, to continue its tables, or give this "
+                "connector another namespace; nothing was touched",
+                code="namespace",
+            )
         return
     owners = [owner for (owner,) in space.sql.query(f"SELECT {space.sql.quote('connector')} FROM {space.table(FENCE)}")]
     if owners and owners != [connector]:

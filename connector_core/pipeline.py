@@ -250,7 +250,7 @@ class Run:
                 record=self._record,
                 tell=self._tell,
             )
-            layout = Layout(target.traits, claim.tables, claim.columns)
+            layout = Layout(target.traits, claim.tables, claim.columns, claim.adopted)
             shaper = partial(self._shaper, hooks=hooks, layout=layout, target=target)
             work(
                 Session(

@@ -59,7 +59,9 @@ def read(space: Namespace, stream: str | None, limit: int | None) -> tuple[Rejec
     """Rejected records, newest first."""
     sql = space.sql
     names = ("stream", "table_name", "error_code", "reason", "path", "primary_key", "record_hash", "record")
-    only, values = ("", []) if stream is None else (f" WHERE {sql.quote('stream')} = {space.given('string')}", [stream])
+    only, values = f" WHERE {sql.quote('stream')} IS NOT NULL", []  # others were here before us: Stitch's own
+    if stream is not None:
+        only, values = f" WHERE {sql.quote('stream')} = {space.given('string')}", [stream]
     most = "" if limit is None else f" LIMIT {int(limit)}"
     found = sql.query(
         f"SELECT {space.names(names)}, {sql.micros(sql.quote('_sdc_rejected_at'))} FROM {space.table(REJECTED)}{only} "

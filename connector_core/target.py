@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from connector_core import rejected, staging, write
+from connector_core import adopt, rejected, staging, write
 from connector_core.batch import Batch, Claim, Receipt, Reject
 from connector_core.clock import SystemClock
 from connector_core.errors import DestinationError, RetryableError
@@ -56,7 +57,7 @@ class SqlTarget:
             staging.sweep(self._space(sql), below=answer.epoch)
             if not self.traits.ddl_in_transaction:
                 finish(self._space(sql))
-            return answer
+            return replace(answer, adopted=adopt.take_over(self._space(sql))) if sql.adoption else answer
 
     def load(self, batch: Batch) -> Receipt:
         """What the hook `load` does."""

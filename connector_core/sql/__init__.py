@@ -27,6 +27,17 @@ class BulkColumn:
     values: Sequence[Any] | Same
 
 
+@dataclass(frozen=True, kw_only=True)
+class Adoption:
+    """How a destination continues tables of Stitch: `kinds` are column types (without lengths, spelt as `Sql.columns`
+    spells them) whose values a kind holds exactly, and `widen(table, column, type)` gives the statement that makes a
+    column of such a type one of the kind's own type, empty where it holds all that a kind has; table and column are
+    quoted."""
+
+    kinds: Mapping[str, Kind]
+    widen: Callable[[str, str, str], str]
+
+
 class Sql(Protocol):
     """An open connection, used by one thread.
 
@@ -39,6 +50,8 @@ class Sql(Protocol):
     traits: Traits
     placeholder: str
     """What stands for a parameter: "?" or "%s"."""
+    adoption: Adoption | None
+    """Set where the user wants tables of Stitch to be continued."""
 
     def begin(self) -> None:
         """Start a transaction. Where DDL commits implicitly (`traits.ddl_in_transaction` false) it is only executed

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from connector_core.errors import ConnectorError, UnknownCommitError
-from connector_core.sql import BulkColumn
+from connector_core.sql import Adoption, BulkColumn
 from connector_core.tables import Kind, Traits
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class AlchemySql(ABC):
 
     traits: Traits
     placeholder = "%s"
+    adoption: Adoption | None = None
     starts = "BEGIN"
     """The statement that starts a transaction."""
 

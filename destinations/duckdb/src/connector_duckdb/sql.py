@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from connector_core.sql import BulkColumn
+from connector_core.sql import Adoption, BulkColumn
 from connector_core.tables import Kind, Traits
 from connector_duckdb.bulk import WIDE, Spool
 from connector_duckdb.errors import raised
@@ -54,6 +54,7 @@ class DuckSql:
 
     traits = TRAITS
     placeholder = "?"
+    adoption: Adoption | None = None
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, *, path: Path, spool: Path, memory: int) -> None:
         self._connection, self._path, self._memory = connection, path, memory

@@ -75,6 +75,11 @@ CONFIG_SCHEMA: Mapping[str, Any] = {
             "default": STATEMENT_TIMEOUT,
             "description": "Seconds that one statement may take, and that the server may be silent.",
         },
+        "adopt": {
+            "type": "boolean",
+            "default": False,
+            "description": "Continue the tables of a schema that Stitch has made.",
+        },
     },
 }
 
@@ -97,7 +102,7 @@ class Postgres:
     @contextmanager
     def connect(self, config: Mapping[str, Any], namespace: str) -> Iterator[SqlTarget]:
         """A target over one connection, which is made when it is first needed."""
-        database = Database(address(config), namespace=namespace)
+        database = Database(address(config), namespace=namespace, adopt=config.get("adopt", False))
         try:
             yield SqlTarget(database.open, namespace=namespace, traits=TRAITS, probe=database.probe)
         finally:

@@ -32,6 +32,7 @@ SESSION: Mapping[str, str] = {
     "search_path": "",  # temporary tables and pg_catalog only: everything else is qualified
     "client_min_messages": "warning",
     "idle_session_timeout": "0",
+    "extra_float_digits": "1",
     "row_security": "off",  # an error rather than rows that are silently left out
     "jit": "off",
     "random_page_cost": "1.1",  # keys of a batch are looked up in an index, however large the table has grown
@@ -142,8 +143,8 @@ def _authorities() -> str:
 class Database:
     """A Postgres database over one connection, which is made when it is first needed and again when it was lost."""
 
-    def __init__(self, address: Address, *, namespace: str) -> None:
-        self.address, self._namespace = address, namespace
+    def __init__(self, address: Address, *, namespace: str, adopt: bool = False) -> None:
+        self.address, self._namespace, self._adopt = address, namespace, adopt
         self._engine: Engine | None = None
         self._sql: PostgresSql | None = None
         self._connection: Connection | None = None
@@ -208,7 +209,7 @@ class Database:
         )
         try:
             self._connection = engine.connect()
-            sql = PostgresSql(self._connection, place=str(self.address))
+            sql = PostgresSql(self._connection, place=str(self.address), adopt=self._adopt)
             self._settle(sql)
         except (psycopg.Error, DBAPIError) as error:
             self.close()

@@ -31,6 +31,7 @@ HINTS = {
     "55P03": "another session holds a lock on it; the table was waited for as long as lock_timeout says",
     "57014": "it took longer than statement_timeout, or somebody cancelled it; nothing of this batch was written",
     "54011": "columns that were dropped count too: `reset` the stream, which makes its tables anew",
+    "0A000": "drop what depends on it, and make it again after the run; nothing was changed",
     "2BP01": "drop what depends on it, and make it again after the run",
     "42501": "`connector-core check` lists what is missing and how to grant it",
 }
@@ -71,7 +72,7 @@ def sorted_out(error: Exception, text: str, *, place: str, lost: bool) -> Connec
     if state.startswith("22") or state == TOO_LARGE:
         return RefusedError(re.sub(r': ".*', "", said, flags=re.DOTALL), place=where)
     hint = HINTS.get(state) or HINTS.get(state[:2], "")
-    detail = f" ({cause.diag.message_detail})" if cause.diag.message_detail and state == "2BP01" else ""
+    detail = f" ({cause.diag.message_detail})" if cause.diag.message_detail and state in ("2BP01", "0A000") else ""
     return DestinationError(f"Postgres: {said}{detail}", hint=hint, place=where, code=CODES.get(state, ""))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from connector_core.errors import ConnectorError
-from connector_core.sql import BulkColumn
+from connector_core.sql import Adoption, BulkColumn
 from connector_core.sql.alchemy import AlchemySql
 from connector_core.tables import Kind, Traits
 from connector_postgres.bulk import pieces
@@ -34,14 +34,40 @@ TRAITS = Traits(
 )
 
 
+WIDER: Mapping[str, tuple[Kind, str]] = {
+    "SMALLINT": ("integer", "CAST({} AS BIGINT)"),
+    "INTEGER": ("integer", "CAST({} AS BIGINT)"),
+    "REAL": ("number", "CAST(CAST({} AS TEXT) AS NUMERIC)"),  # by way of its text: the digits that users have seen
+    "DOUBLE PRECISION": ("number", "CAST(CAST({} AS TEXT) AS NUMERIC)"),
+    "CHARACTER VARYING": ("string", "CAST({} AS TEXT)"),
+    "TIMESTAMP WITHOUT TIME ZONE": ("instant", ""),  # it stays: our sessions are in UTC, and so were Stitch's
+    "JSON": ("nested", "CAST({} AS JSONB)"),
+}
+"""Types of Stitch's columns, the kind that they hold, and how their values become ours."""
+
+
+def _widen(table: str, column: str, spelt: str) -> str:
+    from sqlalchemy.dialects import postgresql
+
+    kind, made = WIDER.get(spelt, ("number", "{}"))  # NUMERIC with a limit
+    if not made:
+        return ""
+    wanted = PostgresSql.kinds()[kind].compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
+    return f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {wanted} USING {made.format(column)}"
+
+
+ADOPTION = Adoption(kinds={spelt: kind for spelt, (kind, _) in WIDER.items()}, widen=_widen)
+
+
 class PostgresSql(AlchemySql):
     """One open connection. `place` says where, for errors."""
 
     traits = TRAITS
     starts = "BEGIN ISOLATION LEVEL READ COMMITTED"  # whatever the role's default is
 
-    def __init__(self, connection: Connection, *, place: str) -> None:
+    def __init__(self, connection: Connection, *, place: str, adopt: bool = False) -> None:
         super().__init__(connection)
+        self.adoption = ADOPTION if adopt else None
         self._driver: Driver[Any] = connection.connection.driver_connection  # type: ignore[assignment]
         self._place = place
         self._temporary: dict[str, Sequence[tuple[str, str]]] = {}
