@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
+import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,16 @@ class Origin:
     module: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A call of a plugin that has not come back yet; `began` is monotonic seconds."""
+
+    verb: str
+    owner: Origin
+    place: Place
+    began: float
+
+
 class Hooks:
     """The verbs of the engine with their types.
 
@@ -48,6 +59,7 @@ class Hooks:
         self._source, self._destination = source, destination
         self._origins = (source, destination, *others)
         self._observing = threading.Lock()
+        self._under_way: dict[int, Call] = {}
 
     def authenticate(self, config: Mapping[str, Any]) -> Any:
         """See `hookspecs.authenticate`."""
@@ -129,6 +141,14 @@ class Hooks:
         )
         return receipt
 
+    def hanging(self, seconds: float) -> PluginError | None:
+        """The error that blames the plugin of the oldest call that has lasted so long and not come back; None without
+        one."""
+        calls = sorted(self._under_way.values(), key=lambda call: call.began)
+        if not calls or (lasted := time.monotonic() - calls[0].began) < seconds:
+            return None
+        return _broken(calls[0].owner, calls[0].verb, calls[0].place, f"has not come back for {lasted:,.0f} seconds")
+
     def observe(self, event: Event) -> None:
         """Tell every plugin, each for itself: what one raises is logged and neither stops the run nor the others."""
         with self._observing:
@@ -156,6 +176,8 @@ class Hooks:
     @contextmanager
     def _blaming(self, verb: str, owner: Origin, place: Place, what: str = "") -> Iterator[None]:
         """What a plugin raises inside gets its place filled in, or becomes a `PluginError` if it is none of ours."""
+        call = Call(verb=verb, owner=owner, place=place, began=time.monotonic())
+        self._under_way[id(call)] = call
         try:
             yield
         except ConnectorError as error:
@@ -163,6 +185,8 @@ class Hooks:
         except Exception as error:
             culprit = self._culprit(error.__traceback__) or owner
             raise _broken(culprit, verb, place, f"{what}raised {type(error).__name__}: {error}") from error
+        finally:
+            del self._under_way[id(call)]
 
     def _culprit(self, traceback: TracebackType | None) -> Origin | None:
         """The plugin whose code stands deepest in the traceback: a wrapper may fail around an owner that did its

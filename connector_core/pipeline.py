@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from connector_core import beginning, claiming, extraction_log
+from connector_core import beginning, claiming, extraction_log, hanging
 from connector_core.batch import Claim, Counts, Receipt, Target
 from connector_core.bookmarks import Bookmark
 from connector_core.budget import Budget, Stopped
@@ -72,6 +72,7 @@ def run_connector(
     report: Callable[[Event], None],
     clock: Clock | None = None,
     work: Work | None = None,
+    hung: Callable[[PluginError], None] | None = None,
 ) -> RunReport:
     """Run one connector once: claim its namespace, read every selected stream, load what is new, say what was done.
 
@@ -80,6 +81,8 @@ def run_connector(
     holds the connector and `ConfigError` are raised, nothing was begun then. `work` is what the run does between
     claim and report (default: move the records of all selected streams). A run of a slot that was run or skipped by
     somebody else is a `BusyError`; when the quota is used up and `on_quota` is pause its slot is skipped: `QuotaError`.
+    `hung` is called from another thread, after the run was noted as failed, when `run_seconds` is over and a plugin's
+    call does not come back (`hook_seconds`): only ending the process helps then.
     """
     clock = clock or SystemClock()
     run_id = uuid.uuid4().hex
@@ -109,9 +112,17 @@ def run_connector(
             lost=lease.lost,
         )
         ledger.prune(ledger.now() - config.ledger.keep)
+
+        def end(error: PluginError) -> None:
+            try:
+                ledger.finish_run(run_id, status="failed", exit_code=error.exit_code, error=str(error))
+            finally:
+                if hung is not None:
+                    hung(error)
+
         with extraction_log.kept(ledger, run_id, config.loaded(connector)):
             try:
-                outcome = run.outcome(work or run.move)
+                outcome = run.outcome(work or run.move, hung=end)
             except BaseException as error:  # a defect of the engine: the run is closed, the error goes on
                 ledger.finish_run(run_id, status="failed", exit_code=6, error=f"{type(error).__name__}: {error}")
                 raise
@@ -181,11 +192,14 @@ class Run:
             waiting=lambda seconds: self._tell(Waiting, stream="", seconds=seconds, reason="rate_limit"),
         )
 
-    def outcome(self, work: Work) -> RunReport:
+    def outcome(self, work: Work, *, hung: Callable[[PluginError], None]) -> RunReport:
         """Do the work, and turn whatever happened into a report."""
         threading.Thread(target=self._hear_stop, name="stop", daemon=True).start()
+        connector = self._connector
         try:
-            self._run(work)
+            hooks = self._hooks = assemble(connector, self._config)
+            with hanging.watched(hooks, after=connector.run_seconds, patience=connector.hook_seconds, hung=hung):
+                self._run(hooks, work)
         except ConnectorError as error:
             self._tally.errors.append(error)
         except Stopped:
@@ -210,9 +224,8 @@ class Run:
             if self._stop.wait(0.2):
                 self._halt.set()
 
-    def _run(self, work: Work) -> None:
+    def _run(self, hooks: Hooks, work: Work) -> None:
         connector, config = self._connector, self._config
-        hooks = self._hooks = assemble(connector, config)
         with hooks.connect(config.destination_config(connector.destination), connector.namespace) as target:
             claim = self._claim(hooks, target)
             source_config = config.source_config(connector.key)

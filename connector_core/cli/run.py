@@ -12,7 +12,7 @@ from connector_core.cli.output import instant, print_json, print_line
 from connector_core.cli.progress import Tell, shown
 from connector_core.cli.report import print_report
 from connector_core.cli.session import Session
-from connector_core.cli.signals import Signals
+from connector_core.cli.signals import Signals, end_hard
 from connector_core.config import Config, Connector
 from connector_core.errors import BusyError, ConfigError, ConnectorError, QuotaError
 from connector_core.ledger import Ledger
@@ -29,7 +29,15 @@ def run(session: Session, names: Collection[str], options: RunOptions, *, as_jso
     def work(connector: Connector, config: Config, ledger: Ledger, stop: threading.Event, tell: Tell) -> RunReport:
         from connector_core.pipeline import run_connector
 
-        return run_connector(connector, config=config, ledger=ledger, options=options, stop=stop, report=tell)
+        return run_connector(
+            connector,
+            config=config,
+            ledger=ledger,
+            options=options,
+            stop=stop,
+            report=tell,
+            hung=lambda error: end_hard(session.say, f"error: {connector.key}: {error}", error.exit_code),
+        )
 
     return _all(session, config, connectors, work, as_json=as_json)
 
@@ -56,7 +64,15 @@ def run_due(session: Session, names: Collection[str], *, as_json: bool) -> int:
         from connector_core.pipeline import run_connector
 
         options = RunOptions(trigger="schedule", slot=slots[connector.key])
-        return run_connector(connector, config=config, ledger=ledger, options=options, stop=stop, report=tell)
+        return run_connector(
+            connector,
+            config=config,
+            ledger=ledger,
+            options=options,
+            stop=stop,
+            report=tell,
+            hung=lambda error: end_hard(session.say, f"error: {connector.key}: {error}", error.exit_code),
+        )
 
     if not slots and not as_json:
         print_line("nothing is due; `connector-core schedule` shows what comes next")

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
+from typing import NoReturn
 
 GRACE = 10.0
 """Seconds in which a run finishes or rolls back the commit in hand; after that the process ends hard, which is as
@@ -75,10 +76,15 @@ class Signals:
             self._end(f"still busy after {self._grace:g} s, ended hard: the next run goes on from the last commit")
 
     def _end(self, why: str) -> None:
-        self._say(why)
-        if sys.stderr.isatty():
-            print(SHOW_CURSOR, end="", file=sys.stderr, flush=True)
-        os._exit(self.exit_code or 130)
+        end_hard(self._say, why, self.exit_code or 130)
+
+
+def end_hard(say: Callable[[str], None], why: str, code: int) -> NoReturn:
+    """Say why and end the process at once, from whatever thread: for what would not end by itself."""
+    say(why)
+    if sys.stderr.isatty():
+        print(SHOW_CURSOR, end="", file=sys.stderr, flush=True)
+    os._exit(code)
 
 
 def _heard(number: int, frame: FrameType | None) -> None:

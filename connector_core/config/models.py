@@ -319,6 +319,12 @@ class Connector(Settings):
         le=7 * 86400,
         description="seconds after which a run ends as partial and goes on next time",
     )
+    hook_seconds: Seconds = Field(
+        default=3600.0,
+        ge=1,
+        le=86400,
+        description="seconds that a call of a plugin may last once run_seconds is over; then the process ends, exit 6",
+    )
     lock_wait: Seconds = Field(
         default=60.0, ge=0, le=86400, description="seconds to wait for a destination that another run holds"
     )

@@ -158,6 +158,52 @@ def test_d12_an_exception_in_any_hook_names_plugin_and_hook_and_the_next_run_com
     assert metered(shop) == {"things": 5}
 
 
+HANGING = """
+import time
+from connector_core import Description, hookimpl
+
+@hookimpl
+def describe():
+    return Description(kind="extension", name="sleeper")
+
+@hookimpl(wrapper=True)
+def load(batch):
+    time.sleep(600)
+    return (yield)
+"""
+
+
+@pytest.mark.parametrize("verb", ["extract", "load"])
+def test_d13_a_hook_that_hangs_is_ended_by_the_limit_of_the_run_and_named(tmp_path: Path, verb: str) -> None:
+    tree = distribution(
+        tmp_path / "site", "shop-sleeper", extensions={"sleeper": "shop_sleeper"}, modules={"shop_sleeper": HANGING}
+    )
+    slow = {"delay": 600} if verb == "extract" else {}
+    extension = 'extensions = ["sleeper"]\n' if verb == "load" else ""
+    shop = Shop(tmp_path / "p", things(*range(5), **slow), START + f"run_seconds = 1\nhook_seconds = 1\n{extension}")
+    done = command("run", cwd=shop.folder, trees=[SITE, tree])
+    assert done.returncode == 6
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert f"hook {verb}" in line
+    assert "has not come back for " in line
+    assert "stream things" in line
+    with shop.ledger() as ledger:
+        (status,) = ledger.status()
+    assert status.last_run is not None
+    assert (status.last_run.status, status.last_run.exit_code) == ("failed", 6)
+    shop.serve(things(*range(5)))
+    shop.write(START)
+    shop.go()
+    assert keys(shop) == list(range(5))
+    assert metered(shop) == {"things": 5}
+
+
+def test_a_run_that_lasts_longer_than_its_limit_without_hanging_is_left_alone(tmp_path: Path) -> None:
+    data = things(*range(12), delay=0.6)
+    shop = Shop(tmp_path, data, START + "run_seconds = 1\nhook_seconds = 1\nbatch_records = 2\n")
+    assert shop.go().status == "partial"
+
+
 # --- the state
 
 
