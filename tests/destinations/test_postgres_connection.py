@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from connector_core.errors import ConfigError, DestinationError
 from connector_postgres import destination
 from connector_postgres.connection import address
+from tests.support.certificates import Authority
 from tests.support.loads import Shape
 from tests.support.postgres import Server, server, shared, warehouse
 from tests.support.tcp_proxy import proxy
@@ -112,36 +107,9 @@ def test_the_right_to_connect_is_named(strict: Server) -> None:
     assert 'database "nowhere" does not exist' in told(strict.url("nowhere"))
 
 
-def certificate(folder: Path, *names: str) -> tuple[Path, Path]:
-    """A certificate that signs itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
-    alternatives: list[x509.GeneralName] = [
-        x509.IPAddress(ipaddress.ip_address(one)) if one[0].isdigit() else x509.DNSName(one) for one in names
-    ]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    public, private = folder / "server.pem", folder / "server.key"
-    public.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    pem, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    private.write_bytes(key.private_bytes(serialization.Encoding.PEM, pem, plain))
-    return public, private
-
-
-def context(public: Path, private: Path) -> ssl.SSLContext:
+def context(certificate: Path) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(public, private)
+    made.load_cert_chain(certificate)
     return made
 
 
@@ -155,19 +123,17 @@ def test_h17_a_server_without_tls_never_learns_who_comes(strict: Server) -> None
 
 
 def test_h17_only_the_certificate_of_the_named_host_is_trusted(strict: Server, tmp_path: Path) -> None:
-    public, private = certificate(tmp_path, OUTSIDE)
-    with proxy(strict.port, tls=context(public, private)) as way:
+    authority = Authority(tmp_path)
+    with proxy(strict.port, tls=context(authority.issue(OUTSIDE))) as way:
         url = f"postgresql://loader:right@{OUTSIDE}:{way.port}/postgres"
-        assert "no trusted TLS connection" in told(url)  # nobody vouches for it
+        assert "no trusted TLS connection" in told(url)  # nobody here vouches for it
         assert way.seen == []
-        assert lines(url, sslrootcert=str(public))
-    (tmp_path / "other").mkdir()
-    public, private = certificate(tmp_path / "other", "db.example.com")
-    with proxy(strict.port, tls=context(public, private)) as way:
+        assert lines(url, sslrootcert=str(authority.file))
+    with proxy(strict.port, tls=context(authority.issue("db.example.com"))) as way:
         url = f"postgresql://loader:right@{OUTSIDE}:{way.port}/postgres"
-        assert "no trusted TLS connection" in told(url, sslrootcert=str(public))  # it is another host's
+        assert "no trusted TLS connection" in told(url, sslrootcert=str(authority.file))  # it is another host's
         assert way.seen == []
-        assert lines(url, sslrootcert=str(public), sslmode="verify-ca")
+        assert lines(url, sslrootcert=str(authority.file), sslmode="verify-ca")
 
 
 def lines(url: str, **config: Any) -> list[str]:

@@ -162,3 +162,16 @@ def test_an_activation_that_is_refused_as_a_whole_names_nobody(house: PostgresWa
     assert caught.value.records == {}
     assert "index row" in str(caught.value)
     assert house.sql("SELECT id, t FROM cases") == [(1, "x")]
+
+
+def test_nested_values_stay_whole_when_asked(tmp_path: Path, database: str) -> None:
+    nested = {"tags": ["b", "a"], "meta": {"z": 1.10, "a": [{"x": None}, {}]}}
+    data = served([stream()], {"things": [{"id": 1, **nested}, {"id": 2, "tags": []}]})
+    project = shop(tmp_path, database, data, f'{START}nested = "native"\n')
+    project.go()
+    assert project.tables() == {"things"}
+    rows = {row["id"]: row for row in project.rows("things")}
+    assert {name: rows[1][name] for name in nested} == nested
+    assert (rows[2]["tags"], rows[2]["meta"]) == ([], None)
+    assert project.query("SELECT id FROM shop.things WHERE tags @> '[\"a\"]'") == [(1,)]
+    assert project.go().rows_written == 0

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
 
@@ -36,12 +37,13 @@ class Authority:
         self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, host: str, *, since: timedelta = -DAY, until: timedelta = DAY, trusted: bool = True) -> Path:
-        """A file with key and certificate for a host name, valid between two instants from now; one that is not
-        `trusted` is signed by its own key."""
+        """A file with key and certificate for a host's name or address, valid between two instants from now; one that
+        is not `trusted` is signed by its own key."""
         key = ec.generate_private_key(ec.SECP256R1())
         issuer, signer = (self._name, self._key) if trusted else (_named(host), key)
         made = _builder(_named(host), issuer, key, since, until)
-        made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        name = x509.IPAddress(ip_address(host)) if host[0].isdigit() else x509.DNSName(host)
+        made = made.add_extension(x509.SubjectAlternativeName([name]), critical=False)
         made = made.add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
         )
