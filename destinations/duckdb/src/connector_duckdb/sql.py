@@ -31,6 +31,10 @@ COLUMN_MEMORY = 320 * 1024
 """Bytes per column of the widest table: measured, 1,700 columns need 256 to 512 MB and 10,000 need 1 to 2 GB. What is
 really used is a third of that or less."""
 
+MAX_COLUMNS = 12_000
+"""DuckDB itself has no limit, but memory and time grow with each column: a record of 200,000 fields would keep a run
+busy for hours (facts/fault_catalogue.md H10). 10,000 are stored (B27)."""
+
 TRAITS = Traits(
     name_bytes=255,
     case_sensitive=False,
@@ -44,6 +48,7 @@ TRAITS = Traits(
         "nested": "va",
     },
     decimal=(38, 9),
+    columns=MAX_COLUMNS,
     nul_in_text=True,
 )
 
