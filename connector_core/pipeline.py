@@ -53,7 +53,7 @@ from connector_core.metering import quota
 from connector_core.plugins import assemble
 from connector_core.run_report import RunOptions, RunReport
 from connector_core.shape import Shaper
-from connector_core.slices import Cut, Slice, SliceQueue
+from connector_core.slices import Cut, Slice, SliceQueue, room
 from connector_core.streams import Page, Stream
 from connector_core.tally import Tally
 from connector_core.validate import SchemaError, Validator
@@ -303,13 +303,18 @@ class Run:
     def move(self, session: Session) -> None:
         """Read all root streams side by side, load their slices one after the other, until everybody has finished."""
         bookmarks = self._bookmarks(session)
-        slices = SliceQueue(self._connector.queue_bytes, self._gone)
+        connector = self._connector
+        share = room(connector.memory, readers=len(session.families))
+        slices = SliceQueue(share, self._gone)
+        cut = Cut(
+            records=connector.batch_records, size=min(connector.batch_bytes, share), seconds=connector.batch_seconds
+        )
         pool = ThreadPoolExecutor(self._connector.calls_in_flight, thread_name_prefix="child")
         done = {family[0].name: threading.Event() for family in session.families}
         threads = []
         for family in session.families:
             root = family[0]
-            reader = self._reader(family, session, slices, pool, bookmark=bookmarks[root.name])
+            reader = self._reader(family, session, slices, pool, bookmark=bookmarks[root.name], cut=cut)
             since = bookmarks[root.name].begins if root.replication == "incremental" else None
             self._tell(StreamStarted, stream=root.name, since=since)
             threads.append(
@@ -350,6 +355,7 @@ class Run:
         pool: ThreadPoolExecutor,
         *,
         bookmark: Bookmark,
+        cut: Cut,
     ) -> Reader:
         connector = self._connector
         return Reader(
@@ -360,7 +366,7 @@ class Run:
             slices=slices,
             pool=pool,
             ahead=2 * connector.calls_in_flight,
-            cut=Cut(records=connector.batch_records, size=connector.batch_bytes, seconds=connector.batch_seconds),
+            cut=cut,
             clock=self._clock,
             halt=self._halt,
             reports=self._reports(),

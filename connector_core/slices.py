@@ -44,6 +44,16 @@ class Cut:
     seconds: float = 60.0
 
 
+WEIGHT = 4
+"""How many bytes of memory a byte of source text takes as long as its record is held (measured: 3 to 4)."""
+
+
+def room(memory: int, *, readers: int) -> int:
+    """The size (bytes as read) of a slice when so many streams are read at a time: each of them is filling one, one is
+    being loaded or waits for it."""
+    return memory // WEIGHT // (readers + 1)
+
+
 class Builder:
     """Collects chunks of one root stream and its children until a slice is full; one thread uses it."""
 
@@ -135,7 +145,8 @@ class Builder:
 
 
 class SliceQueue:
-    """Slices on their way to the loader, bounded in bytes: a producer waits while there is more than `most` in it.
+    """Slices on their way to the loader, the one that is being loaded among them, bounded in bytes: a producer waits
+    while there would be more than `most`. A slice that is larger by itself passes when nothing else is held.
 
     Setting `gone` says that the loader takes no more.
     """

@@ -297,8 +297,11 @@ class Connector(Settings):
     batch_seconds: Seconds = Field(
         default=60.0, gt=0, le=3600, description="seconds after which a batch is loaded anyway"
     )
-    queue_bytes: Bytes = Field(
-        default=32 << 20, ge=1 << 16, le=4 << 30, description="bytes that may wait between reading and loading (32 MiB)"
+    memory: Bytes = Field(
+        default=32 << 20,
+        ge=1 << 20,
+        le=64 << 30,
+        description="bytes of memory for the records that are being read, wait, or are being loaded (32 MiB)",
     )
 
     rate_limit_share: Share = Field(
