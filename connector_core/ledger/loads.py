@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, se
 
 from connector_core.batch import Counts
 from connector_core.ledger.answers import Family, Loads, TableLoad, TableLoads
-from connector_core.ledger.schema import COUNTS, receipt_counts, receipt_tables, receipts, runs, steps
+from connector_core.ledger.run_reports import counts, sums
+from connector_core.ledger.schema import receipt_counts, receipt_tables, receipts, runs, steps
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -50,7 +51,7 @@ def loads(
         .group_by(receipts.c.stream, receipt_tables.c.table_name)
     )
     found = [*connection.execute(asked)]
-    counts = _counts_of(connection, run_id)
+    of_run = _counts_of(connection, run_id)
     roots = {row.root for row in found}
     bookmarks = {root: bookmark(connection, and_(mine, receipts.c.stream == root)) for root in roots}
     extracted = {root: _extracted_at(connection, and_(mine, receipts.c.stream == root), root) for root in roots}
@@ -67,7 +68,7 @@ def loads(
             day=int(row.day),
             period=int(row.period),
             previous=int(row.previous),
-            counts=Counts() if _is_subtable(row) else counts.get(_stream(row), Counts()),
+            counts=Counts() if _is_subtable(row) else of_run.get(_stream(row), Counts()),
         )
         for row in sorted(found, key=_order)
     ]
@@ -88,15 +89,12 @@ def _order(row: Row[Any]) -> tuple[Any, ...]:
 
 def _counts_of(connection: Connection, run_id: str | None) -> dict[str, Counts]:
     asked = (
-        select(receipt_counts.c.stream, *(func.sum(receipt_counts.c[name]).label(name) for name in COUNTS))
+        select(receipt_counts.c.stream, *sums())
         .join(receipts, receipts.c.id == receipt_counts.c.receipt)
         .where(receipts.c.run_id == run_id)
         .group_by(receipt_counts.c.stream)
     )
-    return {
-        row.stream: Counts(**{name: int(getattr(row, name) or 0) for name in COUNTS})
-        for row in connection.execute(asked)
-    }
+    return {row.stream: counts(row) for row in connection.execute(asked)}
 
 
 def bookmark(connection: Connection, where: ColumnElement[bool]) -> dict[str, Any] | None:

@@ -4,17 +4,16 @@ drift.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, func, select
 
-from connector_core.batch import Counts, SchemaChange
+from connector_core.batch import Counts
 from connector_core.errors import ConfigError
 from connector_core.ledger import connectors as registry
-from connector_core.ledger import journal, loads, meter
+from connector_core.ledger import journal, loads, meter, run_reports
 from connector_core.ledger import slots as schedule
 from connector_core.ledger.answers import (
     ConnectorStatus,
@@ -29,18 +28,14 @@ from connector_core.ledger.answers import (
     SlotNote,
     Step,
     StreamPass,
-    StreamReport,
     StreamStatus,
     TableLoad,
-    TableReport,
     UsageRow,
 )
 from connector_core.ledger.database import Database
 from connector_core.ledger.journal import LogFilter
 from connector_core.ledger.meter import Count
-from connector_core.ledger.processes import Process
 from connector_core.ledger.schema import (
-    COUNTS,
     connectors,
     receipt_counts,
     receipt_tables,
@@ -48,7 +43,6 @@ from connector_core.ledger.schema import (
     rejects,
     runs,
     slots,
-    steps,
 )
 from connector_core.scheduling.due import History
 
@@ -72,7 +66,7 @@ class Queries:
                     name=row.name,
                     namespace=row.namespace,
                     destination=row.destination,
-                    last_run=next(iter(_runs(connection, row.connector, 1)), None),
+                    last_run=next(iter(run_reports.runs_of(connection, row.connector, 1)), None),
                     streams=_streams(connection, row.connector),
                     rejects=_count_rejects(connection, row.connector),
                     rows_today=_rows_since(connection, row.connector, midnight),
@@ -147,11 +141,11 @@ class Queries:
                     code="unknown_run",
                 )
             return RunReport(
-                run=_run(row),
-                steps=_steps(connection, run_id),
-                tables=_tables_of(connection, run_id),
-                streams=_streams_of(connection, run_id),
-                changes=_changes_of(connection, run_id),
+                run=run_reports.run(row),
+                steps=run_reports.steps_of(connection, run_id),
+                tables=run_reports.tables_of(connection, run_id),
+                streams=run_reports.streams_of(connection, run_id),
+                changes=run_reports.changes_of(connection, run_id),
             )
 
     def loads(
@@ -195,12 +189,12 @@ class Queries:
     def runs(self, connector: str | None = None, *, begins: str | None = None, limit: int | None = None) -> list[Run]:
         """Runs of one connector or all, newest first; with `begins` those whose id begins so."""
         with self._database.read() as connection:
-            return _runs(connection, connector, limit, begins)
+            return run_reports.runs_of(connection, connector, limit, begins)
 
     def steps(self, run_id: str) -> tuple[Step, ...]:
         """The steps of a run, in the order in which they began."""
         with self._database.read() as connection:
-            return _steps(connection, run_id)
+            return run_reports.steps_of(connection, run_id)
 
     def slots(self, connector: str, *, limit: int | None = None) -> list[SlotNote]:
         """What became of the slots of a connector's schedule, latest slot first."""
@@ -238,57 +232,11 @@ class Queries:
             return schedule.paused(connection, connector)
 
 
-def _runs(connection: Connection, connector: str | None, limit: int | None, begins: str | None = None) -> list[Run]:
-    asked = select(runs).order_by(runs.c.id.desc()).limit(limit)
-    if begins is not None:
-        asked = asked.where(runs.c.run_id.startswith(begins, autoescape=True))
-    if connector is not None:
-        asked = asked.where(runs.c.connector == connector)
-    return [_run(row) for row in connection.execute(asked)]
-
-
-def _run(row: Row[Any]) -> Run:
-    process = Process(host=row.host, machine=row.machine, pid=row.pid, started=row.process_started)
-    return Run(
-        run_id=row.run_id,
-        connector=row.connector,
-        trigger=row.trigger,
-        status="crashed" if row.status == "running" and process.gone() else row.status,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        exit_code=row.exit_code,
-        error=row.error,
-    )
-
-
-def _steps(connection: Connection, run_id: str) -> tuple[Step, ...]:
-    made = connection.execute(select(steps).where(steps.c.run_id == run_id).order_by(steps.c.id))
-    return tuple(
-        Step(
-            name=step.name,
-            stream=step.stream,
-            started_at=step.started_at,
-            finished_at=step.finished_at,
-            exit_status=step.exit_status,
-            text=step.text,
-        )
-        for step in made
-    )
-
-
-def _sums() -> list[Any]:
-    return [func.sum(receipt_counts.c[name]).label(name) for name in COUNTS]
-
-
-def _counts(row: Row[Any]) -> Counts:
-    return Counts(**{name: int(getattr(row, name) or 0) for name in COUNTS})
-
-
 def _streams(connection: Connection, connector: str) -> tuple[StreamStatus, ...]:
     mine = loads.here(connection, connector)
     own = _by_stream(
         connection,
-        select(receipts.c.stream, *_sums())
+        select(receipts.c.stream, *run_reports.sums())
         .join(receipt_counts, receipt_counts.c.receipt == receipts.c.id)
         .where(mine, receipt_counts.c.stream == receipts.c.stream),
     )
@@ -299,13 +247,13 @@ def _streams(connection: Connection, connector: str) -> tuple[StreamStatus, ...]
         .where(mine),
     )
     last = _by_stream(connection, select(receipts.c.stream, func.max(receipts.c.committed_at).label("at")).where(mine))
-    bookmarks = _newest(connection, mine, "bookmark", last)
-    older = _newest(connection, mine, "older", last)
+    bookmarks = run_reports.newest(connection, mine, "bookmark", last)
+    older = run_reports.newest(connection, mine, "older", last)
     return tuple(
         StreamStatus(
             stream=stream,
             bookmark=bookmarks.get(stream),
-            counts=_counts(own[stream]) if stream in own else Counts(),
+            counts=run_reports.counts(own[stream]) if stream in own else Counts(),
             rows=int(rows[stream].rows or 0) if stream in rows else 0,
             committed_at=last[stream].at,
             older=older.get(stream, {}),
@@ -318,17 +266,6 @@ def _by_stream(connection: Connection, asked: Select[Any]) -> dict[str, Row[Any]
     return {row.stream: row for row in connection.execute(asked.group_by(receipts.c.stream))}
 
 
-def _newest(
-    connection: Connection, where: ColumnElement[bool], column: str, streams: Iterable[str]
-) -> dict[str, Mapping[str, Any]]:
-    """The newest value of a JSON column for each of these root streams."""
-    value = receipts.c[column]
-    newest = select(value).where(where, value.is_not(None))
-    newest = newest.order_by(receipts.c.epoch.desc(), receipts.c.sequence.desc()).limit(1)
-    found = {stream: connection.scalar(newest.where(receipts.c.stream == stream)) for stream in streams}
-    return {stream: json.loads(text) for stream, text in found.items() if text is not None}
-
-
 def _rows_since(connection: Connection, connector: str, since: datetime) -> int:
     written = (
         select(func.sum(receipt_tables.c.written))
@@ -336,50 +273,6 @@ def _rows_since(connection: Connection, connector: str, since: datetime) -> int:
         .where(receipts.c.connector == connector, receipts.c.committed_at >= since)
     )
     return int(connection.scalar(written) or 0)
-
-
-def _tables_of(connection: Connection, run_id: str) -> tuple[TableReport, ...]:
-    asked = (
-        select(
-            receipts.c.stream,
-            receipt_tables.c.table_name,
-            func.sum(receipt_tables.c.written).label("written"),
-            func.sum(receipt_tables.c.deleted).label("deleted"),
-        )
-        .join(receipts, receipts.c.id == receipt_tables.c.receipt)
-        .where(receipts.c.run_id == run_id)
-        .group_by(receipts.c.stream, receipt_tables.c.table_name)
-        .order_by(receipts.c.stream, receipt_tables.c.table_name)
-    )
-    return tuple(
-        TableReport(table=row.table_name, stream=row.stream, written=int(row.written), deleted=int(row.deleted))
-        for row in connection.execute(asked)
-    )
-
-
-def _streams_of(connection: Connection, run_id: str) -> tuple[StreamReport, ...]:
-    mine = receipts.c.run_id == run_id
-    asked = (
-        select(receipts.c.stream.label("root"), receipt_counts.c.stream, *_sums())
-        .join(receipt_counts, receipt_counts.c.receipt == receipts.c.id)
-        .where(mine)
-        .group_by(receipts.c.stream, receipt_counts.c.stream)
-    )
-    found = sorted(connection.execute(asked), key=lambda row: (row.root, row.root != row.stream, row.stream))
-    bookmarks = _newest(connection, mine, "bookmark", {row.root for row in found})
-    return tuple(
-        StreamReport(stream=row.stream, root=row.root, counts=_counts(row), bookmark=bookmarks.get(row.root))
-        for row in found
-    )
-
-
-def _changes_of(connection: Connection, run_id: str) -> tuple[SchemaChange, ...]:
-    asked = (
-        select(receipts.c.changes)
-        .where(receipts.c.run_id == run_id, receipts.c.changes.is_not(None))
-        .order_by(receipts.c.epoch, receipts.c.sequence)
-    )
-    return tuple(SchemaChange(**change) for text in connection.scalars(asked) for change in json.loads(text))
 
 
 _IDENTITY = (rejects.c.stream, rejects.c.table_name, rejects.c.primary_key, rejects.c.record_hash)

@@ -257,6 +257,9 @@ def test_e8_a_lost_ledger_is_rebuilt_without_a_run_and_the_window_stays(tmp_path
     assert "receipts taken from the destination" in told.err
     with opened(tmp_path) as ledger:
         assert (ledger.usage(), ledger.first_data_at("shop"), ledger.runs()) == (known, first, [])
+    report = typed(tmp_path, "report")
+    assert "shop: no run is known" in report.out
+    assert report.cells("orders")[2:8] == ["2026-01-01T00:04:00Z", *report.cells("orders")[3:5], "0", "20", "20"]
     assert shop.go().total.unchanged == 1  # the position was never in the ledger
 
 
