@@ -1,0 +1,36 @@
+"""The contract of destinations for each saboteur of the DuckDB destination; `test_contract_goes_red` runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector_core.testing import DestinationContract, SqlReader, UserChangesContract
+from tests.support.loads import duck_reader
+from tests.support.saboteurs import SABOTEURS, Saboteur
+
+
+class Sabotaged(DestinationContract, UserChangesContract):
+    """The contract for one saboteur."""
+
+    preload = ("duckdb",)
+    saboteur: Saboteur
+
+    @pytest.fixture
+    def destination(self) -> Any:
+        return self.saboteur
+
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> Mapping[str, Any]:
+        return {"path": str(tmp_path / "w.duckdb")}
+
+    @pytest.fixture
+    def reader(self, config: Mapping[str, Any]) -> SqlReader:
+        return duck_reader(Path(config["path"]))
+
+
+for _name, (_saboteur, _) in SABOTEURS.items():
+    globals()[f"Test_{_name}"] = type(f"Test_{_name}", (Sabotaged,), {"saboteur": _saboteur})
