@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from connector_desk.sandbox import Sandbox, Settings
+from tests.support.memory import folder_in_memory
 from tests.support.project import Project, content
 from tests.support.zygote import Zygote
 
@@ -59,13 +58,10 @@ def metered(project: Project) -> dict[str, int]:
 
 @contextmanager
 def crash_proof(folder: Path) -> Iterator[Proof]:
-    """A proof with a small seeded site of all five resources. It works in memory where the machine has such a file
-    system: a killed process loses nothing of what it has written, so waiting for a disk would prove nothing more."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there
-    fast = memory if os.access(memory, os.W_OK) else folder
+    """A proof with a small seeded site of all five resources."""
     with (
-        TemporaryDirectory(prefix="crash-", dir=fast) as place,
+        folder_in_memory(folder) as place,
         Sandbox(Settings(seed=7, cases=24, customers=8, now=NOW, rate_limit=1_000_000)) as desk,
         Zygote() as zygote,
     ):
-        yield Proof(Path(place), desk, zygote)
+        yield Proof(place, desk, zygote)

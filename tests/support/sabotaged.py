@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from connector_core.testing import DestinationContract, SqlReader, UserChangesContract
 from tests.support.loads import duck_reader
+from tests.support.memory import folder_in_memory
 from tests.support.saboteurs import SABOTEURS, Saboteur
 
 
@@ -24,8 +25,9 @@ class Sabotaged(DestinationContract, UserChangesContract):
         return self.saboteur
 
     @pytest.fixture
-    def config(self, tmp_path: Path) -> Mapping[str, Any]:
-        return {"path": str(tmp_path / "w.duckdb")}
+    def config(self, tmp_path: Path) -> Iterator[Mapping[str, Any]]:
+        with folder_in_memory(tmp_path) as folder:
+            yield {"path": str(folder / "w.duckdb")}
 
     @pytest.fixture
     def reader(self, config: Mapping[str, Any]) -> SqlReader:

@@ -35,12 +35,12 @@ def hurried(house: Warehouse, turn: int) -> Batch:
 
 
 def instants(undisturbed: Ended) -> list[dict[str, Any]]:
-    """Where to kill: at the first passage of each seam, or at even instants where the destination has none of its
-    own."""
+    """Where to kill: when a step is first begun and after the last one, or at even instants where the destination
+    announces no steps of its own."""
     assert undisturbed.error == ""
     assert not undisturbed.killed
-    if own_seams(undisturbed.seams):
-        return [{"kill_at": name} for name in dict.fromkeys(undisturbed.seams)]
+    if own := own_seams(undisturbed.seams):
+        return [{"kill_at": name} for name in own if name.endswith(".before") or name == own[-1]]
     return [{"kill_after": undisturbed.seconds * (n + 1) / INSTANTS} for n in range(INSTANTS)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from connector_core.errors import ConnectorError
 from connector_core.tables import Kind
 from connector_core.testing.contract.rows import case, cases
@@ -90,21 +92,27 @@ class TablesContract:
         assert house.rows("cases__labels") == house.rows("users") == house.rows("users__groups") == []
 
     def test_h7_names_are_only_names(self, house: Warehouse) -> None:
-        for number, hostile in enumerate(HOSTILE):
-            columns: dict[str, Kind] = {**CASES, hostile: "string"}
-            shape = Shape(stream=f"t{number}{hostile}", columns=columns, arrays={hostile: {hostile: "string"}})
-            house.load(shape.part([{**case(1), hostile: "in the column"}], subtables=()))
-            house.load(shape.part([{**case(1, day=2), hostile: None}, case(2)]))
-            arrays = Shape(stream=shape.stream, arrays=shape.arrays)
-            house.load(arrays.part([{**case(3), hostile: [{hostile: "sub"}]}]))
-            name = house.name(hostile) if not hostile.startswith("_sdc") else f"field{hostile}"
-            assert house.values(shape.stream, "id", name) == [(1, None), (2, None), (3, None)], hostile
-            sub = f"{shape.stream}__{hostile}"
-            assert house.values(sub, "_sdc_source_key_id", name) == [(3, "sub")], hostile
+        """Of columns, of subtables and of tables."""
+        texts: dict[str, Kind] = dict.fromkeys(HOSTILE, "string")
+        shape = Shape(columns={**CASES, **texts}, arrays={name: {name: "string"} for name in HOSTILE})
+        inside = {name: f"in {name}" for name in HOSTILE}
+        house.load(shape.part([{**case(1), **inside}], subtables=()))
+        house.load(shape.part([{**case(1, day=2), **dict.fromkeys(HOSTILE)}, {**case(3), **inside}], subtables=()))
+        arrays = Shape(arrays=shape.arrays)
+        house.load(arrays.part([{**case(2), **{name: [{name: f"sub {name}"}] for name in HOSTILE}}]))
+        plain = Shape(columns={"id": "integer"}, arrays={}, version=None)
+        streams = [replace(plain, stream=f"{name}{number}") for number, name in enumerate(HOSTILE)]
+        house.load(*(stream.part([{"id": 1}]) for stream in streams), stream="cases")
+        for name, stream in zip(HOSTILE, streams, strict=True):
+            reserved = "field" if name.startswith("_sdc") else ""
+            column = house.name(reserved + name)
+            assert house.values("cases", "id", column) == [(1, None), (2, None), (3, f"in {name}")], name
+            assert house.values(f"cases__{name}", "_sdc_source_key_id", column) == [(2, f"sub {name}")], name
+            assert house.ids(reserved + stream.stream) == [1], name
         epoch = house.claim().epoch
-        for number, hostile in enumerate(HOSTILE):
-            house.target.reset(f"t{number}{hostile}", connector=house.connector, epoch=epoch)
-        assert {name for name in house.tables() if not name.startswith("_sdc")} == set()
+        for name in ("cases", streams[0].stream, streams[2].stream):
+            house.target.reset(name, connector=house.connector, epoch=epoch)
+        assert len([name for name in house.tables() if not name.startswith("_sdc")]) == len(HOSTILE) - 2
 
     def test_names_of_tables_that_are_as_long_as_they_may_be(self, house: Warehouse) -> None:
         stream = "t" * 300
