@@ -61,7 +61,6 @@ def _transaction(sql: Sql, namespace: str, batch: Batch, *, now: Callable[[], da
     taken = max(1, sum(part.root.count for part in batch.parts))
     try:
         if not inside:
-            check_fence(space, epoch=batch.epoch)
             plan, known = _schema(space, batch)
             _fit(space, batch, plan, known)
         fence = _begin(space, batch, taken)
@@ -146,6 +145,8 @@ def _schema(space: Namespace, batch: Batch) -> tuple[Plan, Registry]:
 def _fit(space: Namespace, batch: Batch, plan: Plan, known: Registry) -> None:
     """Make the tables fit the batch."""
     with step("load.schema"):
+        if not space.sql.traits.ddl_in_transaction and (plan.statements or batch.kind in ("stage", "activate")):
+            check_fence(space, epoch=batch.epoch)
         evolve.apply(space, plan)
         if batch.kind in ("stage", "activate"):
             staging.make_staging(space, known, batch)

@@ -27,11 +27,12 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from connector_core.testing import SqlReader
 from connector_core.testing.warehouse import hooks_of
@@ -46,7 +47,7 @@ FIELD_LIMIT = 64 * 1024 * 1024
 @dataclass
 class Trouble:
     """What the gate does to the next `times` statements that `match`: answers with an error of Snowflake (`code`,
-    `state`, `message`) or with an HTTP `status`, before or `after` it was executed; `hold` waits until it is set."""
+    `state`, `message`) or with an HTTP `status`, instead of executing it or `after` that; or calls `act` before."""
 
     match: str
     code: str = ""
@@ -54,19 +55,26 @@ class Trouble:
     state: str = "58000"
     status: int = 0
     after: bool = False
+    act: Callable[[], None] | None = None
     times: int = 1
     met: int = 0
 
 
 @dataclass
 class Gate:
-    """What happened to one database: its statements with their parameters, and the trouble that is left."""
+    """What happened to one database: its statements with their parameters, and the trouble that is left.
+
+    `answers` are given by pattern of a statement (columns and rows), `roles` are those of the sessions; a file that has
+    `refuses` in it has a value that Snowflake does not take.
+    """
 
     statements: list[tuple[str, list[Any]]] = field(default_factory=list)
     trouble: list[Trouble] = field(default_factory=list)
     answers: dict[str, tuple[list[str], list[list[str | None]]]] = field(default_factory=dict)
     roles: tuple[str, ...] = (ROLE, "PUBLIC")
+    refuses: bytes = b""
     uploads: list[str] = field(default_factory=list)
+    logins: list[dict[str, Any]] = field(default_factory=list)
 
     def next_trouble(self, text: str) -> Trouble | None:
         """The trouble that is due for a statement."""
@@ -78,18 +86,21 @@ class Gate:
 
 
 class _Look:
-    """A cursor as a connection: DuckDB's cursors are sessions, so that one made of it would forget its database."""
+    """A DuckDB session as a connection and its cursor: a cursor that DuckDB makes would forget its database. The
+    information schema tells of this database alone, as Snowflake's does."""
 
-    def __init__(self, cursor: Any) -> None:
-        self._cursor = cursor
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.fetchall, self.close = session.fetchall, session.close
 
-    def cursor(self) -> Any:
-        """The cursor itself."""
-        return self._cursor
+    def cursor(self) -> _Look:
+        """Itself."""
+        return self
 
-    def close(self) -> None:
-        """Close it."""
-        self._cursor.close()
+    def execute(self, text: str, parameters: Sequence[object] = ()) -> None:
+        """Execute one statement."""
+        here = r"(SELECT * FROM information_schema.\1 WHERE table_catalog = current_database())"
+        self._session.execute(re.sub(r"information_schema\.(\w+)", here, text), list(parameters))
 
 
 class Server:
@@ -153,11 +164,11 @@ class Server:
             "url": self.url,
         } | more
 
-    def end_sessions(self) -> None:
+    def end_sessions(self, database: str) -> None:
         """What Snowflake does to sessions that have been idle for too long."""
-        for session in self._fake.sessions.values():
-            session._duck_conn.close()
-        self._fake.sessions.clear()
+        for token, session in list(self._fake.sessions.items()):
+            if session.database == database:
+                self._fake.sessions.pop(token)._duck_conn.close()
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         body, more = b"", scope["type"] == "http"
@@ -165,6 +176,12 @@ class Server:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         gate = self._gate(scope)
+        if scope["type"] == "http" and scope["path"] == "/session/v1/login-request":
+            gate = self.gates[parse_qs(scope["query_string"].decode())["databaseName"][0]]
+            gate.logins.append(json.loads(gzip.decompress(body))["data"])
+            if trouble := gate.next_trouble("LOGIN"):
+                await _answer(send, trouble.status or 200, _refusal(trouble))
+                return
         if scope["type"] == "http" and scope["path"] == "/queries/v1/query-request" and gate is not None:
             body = await self._statement(gate, scope, body, send)
             if not body:
@@ -174,6 +191,9 @@ class Server:
             name = scope["path"].split("/")[2]
             gate = self.gates[name]
             gate.uploads.append(scope["path"])
+            if gate.refuses and gate.refuses in gzip.decompress(body):
+                message = f"String '{gate.refuses.decode()}' is too long and would be truncated"
+                gate.trouble.append(Trouble("^COPY INTO", code="100078", state="22000", message=message))
             if trouble := gate.next_trouble("UPLOAD"):
                 await _answer(send, trouble.status, b"")
                 return
@@ -194,15 +214,16 @@ class Server:
         if not text.startswith("PUT") or told != gate.statements[-1]:  # the driver asks twice where to put a file
             gate.statements.append(told)
         trouble = gate.next_trouble(text)
+        if trouble and trouble.act:
+            trouble.act()
+            trouble = None
         if trouble and trouble.after:
             await self._fake.app(scope, _received(body), _nowhere)
         if trouble and trouble.status:
             await _answer(send, trouble.status, b"")
             return b""
         if trouble:
-            said = {"errorCode": trouble.code, "sqlState": trouble.state}
-            refusal = {"data": said, "code": trouble.code, "message": trouble.message, "success": False}
-            await _answer(send, 200, json.dumps(refusal).encode())
+            await _answer(send, 200, _refusal(trouble))
             return b""
         for match, (columns, rows) in gate.answers.items():
             if re.search(match, text):
@@ -231,6 +252,11 @@ async def _answer(send: Any, status: int, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+def _refusal(trouble: Trouble) -> bytes:
+    said = {"errorCode": trouble.code, "sqlState": trouble.state}
+    return json.dumps({"data": said, "code": trouble.code, "message": trouble.message, "success": False}).encode()
+
+
 def _rows(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> bytes:
     """The answer of Snowflake with rows of texts."""
     one = {"type": "text", "nullable": True, "length": 1000, "scale": None, "precision": None}
@@ -256,11 +282,12 @@ def _read_csv(self: Any, url: str) -> Any:
     csv.field_size_limit(FIELD_LIMIT)
     with gzip.open(url, "rt", newline="") as file:
         count = len(next(csv.reader(file)))
+        size = file.seek(0, 2)
     columns = ", ".join(f"'column{place}': 'VARCHAR'" for place in range(count))
     return sqlglot.parse_one(
         f"read_csv('{url}', auto_detect = false, header = false, delim = ',', quote = '\"', escape = '\"', "
         f"nullstr = '', allow_quoted_nulls = false, compression = 'gzip', parallel = false, strict_mode = true, "
-        f"new_line = '\\n', max_line_size = {FIELD_LIMIT}, buffer_size = {FIELD_LIMIT}, columns = {{{columns}}})",
+        f"new_line = '\\n', max_line_size = {size + 1}, buffer_size = {2 * size + 4096}, columns = {{{columns}}})",
         read="duckdb",
     )
 

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import re
 
-from connector_core.errors import ConnectorError, DestinationError, Place, RetryableError
+from connector_core.errors import (
+    ConnectorError,
+    DestinationError,
+    Place,
+    RefusedError,
+    RetryableError,
+    UnreachableError,
+)
 
 GONE = {
-    250002,  # the connection is closed
-    250003,  # the request failed, however often it was sent
-    250005,  # the server failed
-    250011,  # no certificate
-    251011,  # no answer in time
-    251012,
-    252007,  # the session could not be renewed
-    390104,
+    390104,  # to log in again
     390111,  # the session no longer exists
     390112,  # the session has expired
-    390113,
+    390113,  # the master token is not known
     390114,  # the master token has expired
-    390115,
-    390195,
+    390115,  # the master token is not valid
+    390195,  # the id token is not valid
     390318,  # the OAuth token has expired
 }
-"""After these nobody knows what the session is doing, or it has ended: a new one is made."""
-HTTP = range(290_000, 291_000)
-UPLOAD = {253003, 253009, 253002}
-"""A file did not reach the stage; the statement can be repeated."""
+"""Answers that mean that the session has ended."""
+UPLOAD = {253003, 253009}
+"""A file did not reach the stage."""
+VALUES = range(100_000, 101_000)
+"""What a value is that its column does not take: too long, out of range, no JSON."""
 REFUSED = (390100, 390101, 390102, 390144, 390303, 390318, 390194, 390195, 394300, 394301, 394302, 394303, 394304)
 CODES = {
     606: "warehouse",
@@ -66,12 +67,12 @@ def cause_of(error: Exception) -> Exception:
 
 def is_lost(error: Exception) -> bool:
     """Whether the session is gone, or did not answer, so that nobody knows what became of the statement."""
-    from snowflake.connector.errors import Error, OperationalError
+    from snowflake.connector.errors import Error, ProgrammingError
 
     cause = cause_of(error)
     if not isinstance(cause, Error) or cause.errno in UPLOAD:
         return False
-    return cause.errno in GONE or (cause.errno or 0) in HTTP or isinstance(cause, OperationalError)
+    return cause.errno in GONE or not isinstance(cause, ProgrammingError)  # an answer to a statement is one of these
 
 
 def sorted_out(error: Exception, text: str, *, place: str, lost: bool) -> ConnectorError | None:
@@ -86,6 +87,8 @@ def sorted_out(error: Exception, text: str, *, place: str, lost: bool) -> Connec
         return RetryableError(f"Snowflake: the session was lost: {said}", place=where, code="connection_lost")
     if number in UPLOAD:
         return RetryableError(f"Snowflake: the upload was cut: {said}", place=where, code="upload")
+    if number in VALUES:
+        return RefusedError(re.sub(r"'.*'", "...", said), place=where)
     hint = HINTS.get(number, "")
     if found := INSUFFICIENT.search(str(cause)):
         kind, name = found[1].lower(), found[2]
@@ -111,11 +114,10 @@ def not_connected(error: Exception, *, place: str, user: str) -> ConnectorError:
         return DestinationError(
             f"Snowflake: {said}", hint="set `role` to one that was granted to the user", place=where, code="permission"
         )
-    return DestinationError(
+    return UnreachableError(
         f"Snowflake cannot be reached: {said}",
         hint="are account and network right? Allowed hosts: SELECT SYSTEM$ALLOWLIST();",
         place=where,
-        code="unreachable",
     )
 
 
