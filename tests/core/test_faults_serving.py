@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +35,8 @@ from connector_core.testing.faults import (
     plan_from_json,
     plan_to_json,
 )
+from connector_core.testing.faults.__main__ import main
+from tests.support.commands import environment
 
 
 def get(front: FaultFront, target: str = "/") -> Any:
@@ -160,3 +168,57 @@ def test_what_json_cannot_hold_is_told_as_text() -> None:
     assert [action["name"] for action in told["action"]] == ["Call", "total"]
     assert "1e400" in told["action"][1]["value"]
     assert "Call" not in ACTIONS
+
+
+def test_the_command_stands_before_a_server(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    status = {"match": "/a", "nth": 2, "action": {"name": "status", "code": 429}}
+    plan.write_text(json.dumps([status, {"match": "/c", "action": {"name": "total", "value": 1}}]))
+    command = [sys.executable, "-m", "connector_core.testing.faults"]
+    with FaultFront(None, respond=lambda request: Response.of_json(request.target)) as server:
+        process = subprocess.Popen(
+            [*command, server.url, "--plan", str(plan)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        with process:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            found = [urllib.request.Request(url + path) for path in ("/a", "/a", "/b")]  # noqa: S310  our own address
+            codes = []
+            for one in found:
+                with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(one, timeout=10) as answer:  # noqa: S310
+                    codes.append(answer.status)
+            assert codes == [200, 200]
+            with pytest.raises(ConnectionError):
+                urllib.request.urlopen(url + "/c", timeout=10)  # noqa: S310  our own address
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 1
+            assert process.stdout.read() == "request 2 GET /a: Status\nrequest 4 GET /c: Total\n"
+            assert process.stderr is not None
+            assert "total_entries" in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("upstream", "plan", "complaint"),
+    [
+        ("https://example.test", "[]", "http://host:port"),
+        ("http://127.0.0.1:9", '[{"action": {"name": "rest"}}]', r"plan\[0\]"),
+        ("http://127.0.0.1:9", None, "No such file"),
+    ],
+)
+def test_the_command_says_what_makes_no_sense(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], upstream: str, plan: str | None, complaint: str
+) -> None:
+    path = tmp_path / "plan.json"
+    if plan is not None:
+        path.write_text(plan)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        assert main([upstream, "--plan", str(path)]) == 2
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert re.search(complaint, capsys.readouterr().err)

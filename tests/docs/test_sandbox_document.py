@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from connector_core.testing.faults import ACTIONS, Fault, plan_from_json
+from connector_core.testing.faults.__main__ import parser as faults_parser
 from connector_desk.sandbox import Sandbox, Settings
 from connector_desk.sandbox.__main__ import parser
 from connector_desk.sandbox.control import CALLS, OPERATIONS
@@ -39,10 +40,12 @@ def test_every_option_action_operation_and_call_is_there() -> None:
 
 
 def test_the_commands_are_understood() -> None:
-    commands = [words for words in shell_lines(DOCUMENT) if words[0] == "python"]
-    assert [words[:3] for words in commands] == [["python", "-m", "connector_desk.sandbox"]] * 2
-    for words in [*commands, ["", "", "", *re.findall(r"`(--cases [^`]*)`", TEXT)[0].split()]]:
-        parser().parse_args(words[3:])
+    typed = [words for words in shell_lines(DOCUMENT) if words[0] == "python"]
+    known = {"connector_desk.sandbox": parser(), "connector_core.testing.faults": faults_parser()}
+    assert {words[2] for words in typed} == set(known)
+    for _, _, module, *words in typed:
+        known[module].parse_args(words)
+    parser().parse_args(re.findall(r"`(--cases [^`]*)`", TEXT)[0].split())
 
 
 def test_the_plan_is_a_plan() -> None:

@@ -19,7 +19,7 @@ from connector_core.testing.faults import Fault, plan_from_json
 
 from .control import PREFIX
 from .server import Sandbox
-from .settings import CHOICES, DEMO, Settings
+from .settings import CHOICES, DEMO, Settings, is_fixed
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="stop also when standard input ends: on a pipe it cannot outlive its starter",
     )
+    data = parse.add_argument_group("the site", "what it holds; fixed once it serves")
+    switches = parse.add_argument_group("switches", "how it behaves; they may be changed over the control as well")
     for field in dataclasses.fields(Settings):
         if field.name == "clock":
             continue
@@ -61,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
             "" if default in (None, "", {}) else f" [{','.join(default) if isinstance(default, tuple) else default}]"
         )
         help_text = (field.metadata["help"] + shown).replace("%", "%%")
-        parse.add_argument(f"--{field.name.replace('_', '-')}", default=argparse.SUPPRESS, help=help_text, **kind)
+        group = data if is_fixed(field.name) else switches
+        group.add_argument(f"--{field.name.replace('_', '-')}", default=argparse.SUPPRESS, help=help_text, **kind)
     return parse
 
 
