@@ -57,10 +57,24 @@ def kept(ledger: Ledger, run_id: str, plugins: Iterable[Plugin] = ()) -> Iterato
         handler.close()
 
 
-def write(event: Event) -> None:
-    """Log an event that tells something a reader of the log wants to know."""
-    for line in _lines(event):
-        log.log(line.level, "%s", line.text, extra={"component": line.component, "stream": line.stream})
+class Journal:
+    """Logs the events of a run that tell something a reader of the log wants to know."""
+
+    def __init__(self) -> None:
+        self._bookmarks: dict[str, str | None] = {}
+
+    def write(self, event: Event) -> None:
+        """Log what the event means; a bookmark only when it has moved."""
+        for line in _lines(event):
+            log.log(line.level, "%s", line.text, extra={"component": line.component, "stream": line.stream})
+        if isinstance(event, StreamStarted):
+            self._bookmarks[event.stream] = event.since
+        elif isinstance(event, BatchLoaded) and event.receipt.bookmark is not None:
+            stream, value = event.receipt.stream, str(event.receipt.bookmark.get("value"))
+            if value != self._bookmarks.get(stream):
+                extra = {"component": "destination", "stream": stream}
+                log.info("state update: %s = %s", stream, value, extra=extra)
+            self._bookmarks[stream] = value
 
 
 @singledispatch
@@ -93,11 +107,7 @@ def _(event: BatchLoaded) -> list[Line]:
     rows = f"{receipt.metered:,} rows written"
     if receipt.kind == "stage":
         rows = f"{sum(counts.staged for counts in receipt.counts.values()):,} records staged"
-    lines = [Line("destination", logging.INFO, receipt.stream, f"committed batch {receipt.number}: {rows}")]
-    if receipt.bookmark is not None:
-        text = f"state update: {receipt.stream} = {receipt.bookmark.get('value')}"
-        lines.append(Line("destination", logging.INFO, receipt.stream, text))
-    return lines
+    return [Line("destination", logging.INFO, receipt.stream, f"committed batch {receipt.number}: {rows}")]
 
 
 @_lines.register

@@ -181,6 +181,7 @@ class Run:
         self._halt, self._gone = threading.Event(), threading.Event()
         self._out_of_time = self._paused = False
         self._tally = Tally()
+        self._journal = extraction_log.Journal()
         self._quota = quota.Watch(ledger, config.metering, clock)
         self._telling = threading.Lock()
         self._hooks: Hooks | None = None
@@ -541,7 +542,7 @@ class Run:
         """Step 6: tell the reporter and every observer, one event at a time."""
         event = kind(connector=self._connector.key, run_id=self._run_id, at=self._clock.now(), **facts)
         with self._telling:
-            extraction_log.write(event)
+            self._journal.write(event)
             self._report(event)
             if self._hooks is not None:
                 self._hooks.observe(event)

@@ -28,6 +28,7 @@ from connector_core.metering.whatif import WhatIf
 
 BAR = 40
 """Characters of the longest bar."""
+MINUTE = timedelta(minutes=1)
 COUNTS = {"rows": "new and changed rows and sub-rows", "stitch": "every row that passes through, as Stitch billed"}
 
 
@@ -74,7 +75,7 @@ def what_would(session: Session, wanted: Wanted, text: str, *, as_json: bool) ->
         print_json({"what_if": [{**plain(one), **total} for one, total in zip(found, totals, strict=True)]})
         return 0
     if not found:
-        print_line("Too little is known: a connector needs two runs.")
+        print_line("Too little is known: a connector needs three runs, and a day from the first to the last.")
     for one in found:
         _print_what_if(one)
     if found and settings.count == "rows":
@@ -224,7 +225,7 @@ def _bar(own: int, free: int, most: int) -> str:
 
 
 def _print_what_if(one: WhatIf) -> None:
-    now, then = brief(round(one.every.total_seconds())), brief(one.other.total_seconds())
+    now, then = brief(round(one.every / MINUTE) * 60 or 60), brief(one.other.total_seconds())
     print_line(
         f"{one.connector}: now every {now} ({counted(one.runs, 'run')} a period), "
         f"then every {then} ({counted(one.other_runs, 'run')})"

@@ -10,7 +10,9 @@ from statistics import median
 from connector_core.ledger import StreamPass
 from connector_core.ledger.meter import Count
 
-FEWEST_RUNS = 2
+FEWEST_RUNS = 3
+SHORTEST = timedelta(days=1)
+"""From runs over less than this nothing can be said about a period."""
 UNUSUAL = 10
 """A pass that wrote this many times as much as the median one is a backfill or a reset."""
 
@@ -54,7 +56,8 @@ class WhatIf:
 def what_if(
     connector: str, passes: Sequence[StreamPass], other: timedelta, *, period: timedelta, count: Count
 ) -> WhatIf | None:
-    """What a period would cost with `other` between starts; None when fewer than two runs are known.
+    """What a period would cost with `other` between starts; None when fewer than three runs, or less than a day of
+    them, are known.
 
     New and changed rows come at the pace of the source, whatever the frequency. Rows that are read again unchanged,
     and with `count` "stitch" whole tables, come with every run.
@@ -65,9 +68,9 @@ def what_if(
     if len(starts) < FEWEST_RUNS:
         return None
     begun = sorted(one.at for one in starts.values())
-    every = (begun[-1] - begun[0]) / (len(begun) - 1)
-    if not every:
+    if begun[-1] - begun[0] < SHORTEST:
         return None
+    every = (begun[-1] - begun[0]) / (len(begun) - 1)
     runs, other_runs = period / every, period / other
     streams = []
     for name in dict.fromkeys(one.stream for one in passes):

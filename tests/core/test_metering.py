@@ -472,6 +472,14 @@ def test_what_if_says_what_stitchs_table_says(busy: Path, frequency: str, full_t
     assert f"{full_table + nested:,}" in text
 
 
+def test_two_runs_by_hand_say_nothing_about_a_period(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, people(3))
+    shop.go()
+    shop.go()
+    assert "Too little is known" in typed(tmp_path, "usage", "--what-if", "frequency=24h").out
+    assert "a run every" not in typed(tmp_path, "usage").out
+
+
 def test_hints_have_figures(busy: Path) -> None:
     text = typed(busy, "usage").out
     assert "Hint: shop: people is 96 % of your rows and 100 % of them unchanged." in text

@@ -77,6 +77,15 @@ def test_a_line_has_time_component_level_and_text(shop: Shop) -> None:
     assert "engine      CRITICAL shop: run failed with exit status 4" in lines[-1]
 
 
+def test_a_bookmark_that_did_not_move_has_no_line(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, data())
+    shop.go()
+    shop.go()
+    told = typed(tmp_path, "logs").out
+    assert told.count("committed batch") == 4
+    assert told.count("state update: orders = 2026-01-01T00:02:00Z") == told.count("state update") == 1
+
+
 def test_lines_are_filtered_by_run_level_stream_component_and_time(shop: Shop) -> None:
     def found(*words: str) -> list[dict[str, object]]:
         return [json.loads(line) for line in typed(shop.folder, "logs", *words, "--json").out.splitlines()]
