@@ -84,7 +84,7 @@ class _Pass:
         return {table.name: self.number("count(*)", self.space.table(self.staging(table))) for table in tables}
 
     def staging(self, table: Table) -> str:
-        return staging_name(table.name, self.batch.epoch, self.space.sql.traits)
+        return staging_name(table.name, self.batch.staging_epoch, self.space.sql.traits)
 
     def staged(self) -> Staged:
         root, quote = self.part.root.table, self.space.sql.quote

@@ -144,8 +144,9 @@ class Activation:
 class Batch:
     """What one destination transaction does.
 
-    rows: upsert or append `parts`. stage: append `parts` to the staging tables of this epoch. activate: make the
-    staged rows visible. discard: drop staged rows of `stream` (of every epoch). `number` counts the batches of a run
+    rows: upsert or append `parts`. stage: append `parts` to the staging tables of the run's `first_epoch` (0: `epoch`;
+    they differ when the run has claimed again, because the answer to a commit was lost). activate: make the staged rows
+    visible. discard: drop staged rows of `stream` (of every epoch). `number` counts the batches of a run
     from 1 and finds the commit again when its answer was lost. `stream` is the root stream, `bookmark` its new
     bookmark (None: it does not move). `horizon` is the canonical instant beyond which a replication key is not
     believed when versions are compared (None: believe all). `settled` are rejects whose records are among the rows:
@@ -164,6 +165,12 @@ class Batch:
     horizon: str | None = None
     activation: Activation | None = None
     settled: tuple[Reject, ...] = ()
+    first_epoch: int = 0
+
+    @property
+    def staging_epoch(self) -> int:
+        """The epoch in the names of the staging tables."""
+        return self.first_epoch or self.epoch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,12 +274,14 @@ class Target(Protocol):
     traits: Traits
     namespace: str
 
-    def claim(self, connector: str, *, epoch: int = 0, after: int = 0) -> Claim:
+    def claim(self, connector: str, *, epoch: int = 0, after: int = 0, keep: int = 0) -> Claim:
         """Take the namespace for this run: epoch becomes max(destination's, `epoch`) + 1 and sequence at least `after`,
         in one transaction.
 
         Creates what is missing (schema, `_sdc_*` tables). `after` is the newest sequence that the ledger knows:
-        receipts above it come back. Raises `ConfigError` when the namespace belongs to another connector.
+        receipts above it come back. What unfinished full-table passes have staged is dropped, but not that of the epoch
+        `keep`: a run that claims again, because a commit's answer was lost, goes on with its pass. Raises `ConfigError`
+        when the namespace belongs to another connector.
         """
 
     def commits(self, after: int = 0) -> Sequence[Receipt]:

@@ -119,10 +119,10 @@ class Hooks:
                 target = stack.enter_context(connection)
             yield target
 
-    def claim(self, target: Target, connector: str, *, epoch: int, after: int) -> Claim:
+    def claim(self, target: Target, connector: str, *, epoch: int, after: int, keep: int = 0) -> Claim:
         """See `Target.claim`."""
         with self._blaming("connect", self._destination, Place(), "`claim` of the target "):
-            return target.claim(connector, epoch=epoch, after=after)
+            return target.claim(connector, epoch=epoch, after=after, keep=keep)
 
     def commits(self, target: Target, after: int) -> Sequence[Receipt]:
         """See `Target.commits`."""

@@ -103,6 +103,7 @@ class Loader:
     ) -> None:
         self._hooks, self._target, self._connector, self._run_id = hooks, target, connector, run_id
         self._epoch, self._sequence, self._number = claim.epoch, claim.sequence, 0
+        self._first_epoch = claim.epoch
         self._bound, self._clock, self._stop, self._lock_wait = bound, clock, stop, lock_wait
         self._limit, self._record, self._tell = limit, record, tell
         self._rejected = self._extracted = 0
@@ -137,6 +138,7 @@ class Loader:
             run_id=self._run_id,
             number=self._number,
             epoch=self._epoch,
+            first_epoch=self._first_epoch,
             stream=ready.stream,
             parts=ready.parts,
             rejects=ready.rejects,
@@ -194,7 +196,8 @@ class Loader:
     def _find(self, batch: Batch) -> Receipt | None:
         """Claim again, which waits for the doubtful transaction, and look whether it was committed."""
         again = partial(self._hooks.claim, self._target, self._connector, epoch=self._epoch, after=self._sequence)
-        claim = self._patiently(again, passing=(RetryableError, UnreachableError, UnknownCommitError))
+        passing = (RetryableError, UnreachableError, UnknownCommitError)
+        claim = self._patiently(partial(again, keep=self._first_epoch), passing=passing)
         self._epoch = claim.epoch
         return next((r for r in claim.receipts if r.run_id == self._run_id and r.number == batch.number), None)
 

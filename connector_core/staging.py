@@ -38,12 +38,12 @@ def _suffix(table: str, traits: Traits) -> str:
 
 
 def make_staging(space: Namespace, known: Registry, batch: Batch) -> None:
-    """Make the staging tables of this epoch fit the batch. `known` is what was registered before the batch: under
+    """Make the staging tables of this pass fit the batch. `known` is what was registered before the batch: under
     those names older batches of the pass staged their columns."""
     sql = space.sql
     for part in batch.parts:
         for table in part.tables:
-            name = staging_name(table.name, batch.epoch, sql.traits)
+            name = staging_name(table.name, batch.staging_epoch, sql.traits)
             wanted = {
                 column: kind
                 for column, kind in all_columns(part.root.table, table, sql.traits).items()
@@ -52,6 +52,11 @@ def make_staging(space: Namespace, known: Registry, batch: Batch) -> None:
             there = known.there.get(name)
             if there is None:
                 sql.execute(evolve.create_table(space, name, wanted))
+                if any(column.kind == "string" for column in table.key):
+                    # a text that is too long for the key of the table itself is refused here already, record by record
+                    keys = [sql.quote(column.name) for column in table.key]
+                    for text in sql.findable(space.table(name), keys, unique=False):
+                        sql.execute(text)
                 continue
             have = {space.same(column) for column in there}
             staged = replace(table, name=name)
@@ -69,7 +74,7 @@ def stage(space: Namespace, batch: Batch, part: Part, *, first: int) -> Effect:
         for rows in (part.root, *part.subtables):
             columns, size = upsert.bulk_columns(space, part, rows, None, first=first, stamps={})
             if size:
-                name = staging_name(rows.table.name, batch.epoch, space.sql.traits)
+                name = staging_name(rows.table.name, batch.staging_epoch, space.sql.traits)
                 space.sql.bulk(space.table(name), columns, size)
     known = {table: part.known.get(table, 0) for table in part.passed} if part.known else {}
     return Effect(counts=part.counts + Counts(staged=part.root.count), passed=known)

@@ -50,11 +50,11 @@ class SqlTarget:
         self.namespace, self.traits = namespace, traits
         self._open, self._probe, self._now = open_sql, probe, now or SystemClock().now
 
-    def claim(self, connector: str, *, epoch: int = 0, after: int = 0) -> Claim:
+    def claim(self, connector: str, *, epoch: int = 0, after: int = 0, keep: int = 0) -> Claim:
         """See `Target.claim`."""
         with self._writing(tidy=True) as sql:
             answer = claim(self._space(sql), connector, epoch=epoch, after=after)
-            staging.sweep(self._space(sql), below=answer.epoch)
+            staging.sweep(self._space(sql), below=keep or answer.epoch)
             if not self.traits.ddl_in_transaction:
                 finish(self._space(sql))
             return replace(answer, adopted=adopt.take_over(self._space(sql))) if sql.adoption else answer
@@ -96,7 +96,8 @@ class SqlTarget:
                 fence = read_fence(self._space(sql))
                 lines.append(f"schema {self.namespace} belongs to connector {fence.connector}")
             elif found:
-                lines.append(f"schema {self.namespace} exists with {len(found)} tables of somebody else")
+                whose = "to be continued" if sql is not None and sql.adoption else "of somebody else"
+                lines.append(f"schema {self.namespace} exists with {len(found)} tables {whose}")
             else:
                 lines.append(f"schema {self.namespace} does not exist yet; the first run makes it")
         return lines

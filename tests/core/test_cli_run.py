@@ -178,7 +178,7 @@ class Target:
     namespace = "x"
     traits = Traits(name_bytes=63, suffixes={})
 
-    def claim(self, connector, *, epoch=0, after=0):
+    def claim(self, connector, *, epoch=0, after=0, keep=0):
         raise RuntimeError("no luck with " + os.environ["PASSWORD"])
 
 

@@ -312,3 +312,23 @@ def test_c20_a_standby_and_a_read_only_role(own: Server, tmp_path: Path) -> None
             own.start()
         shop.go()
         whole(shop)
+
+
+@pytest.mark.parametrize("fate", ["cut", "answer"])
+@pytest.mark.parametrize("number", [2, 3, 4, 5])
+def test_c3_c4_a_full_pass_survives_a_cut_at_each_of_its_commits(
+    fate: Fate, number: int, tmp_path: Path, database: str, way: Proxy
+) -> None:
+    url = f"postgresql://postgres@127.0.0.1:{way.port}/{database}"
+    pass_ = served([stream(fields={"t": TEXT})], {"things": [record(n) for n in range(12)]}, page_size=4)
+    shop = PostgresShop(tmp_path, pass_, SETTINGS, server=shared(), database=database, url=url)
+    shop.go()
+    records = [{**record(n), "t": "new"} for n in range(1, 13)]
+    shop.serve(served([stream(fields={"t": TEXT})], {"things": records}, page_size=4))
+    way.at(b"COMMIT\0", number, fate)
+    report = shop.go()
+    assert way.cut == 1
+    assert report.counts["things"].deleted == 1
+    assert Counter(row["id"] for row in shop.rows("things", where="where t = 'new'")) == Counter(range(1, 13))
+    assert len(shop.rows("things")) == 12
+    assert len(shop.rows("things__tags")) == 24

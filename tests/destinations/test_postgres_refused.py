@@ -77,6 +77,16 @@ def test_c18_a_key_that_is_too_long_for_an_index_and_a_number_with_too_many_digi
     assert len(project.rows("things")) == 38
 
 
+def test_c18_a_key_that_is_too_long_costs_one_record_of_a_full_table_too(tmp_path: Path, database: str) -> None:
+    keyed = stream(schema={"type": "object", "properties": {"key": TEXT}}, primary_key=["key"])
+    keys = ["a", LONG, "b", "c"]
+    project = shop(tmp_path, database, served([keyed], {"things": [{"key": key} for key in keys]}))
+    report = project.go()
+    assert fates(report.counts["things"]) == {"extracted": 4, "loaded": 3, "rejected": 1}
+    assert {row["key"] for row in project.rows("things")} == {"a", "b", "c"}
+    assert [row["error_code"] for row in project.rejected()] == ["refused"]
+
+
 def test_a_refused_record_keeps_the_version_that_is_stored_and_its_sub_rows(tmp_path: Path, database: str) -> None:
     before = {"id": 1, "n": 1, "tags": ["a"]}
     others = [{"id": n, "n": n, "tags": ["b", "c"]} for n in range(2, 30)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connector_core.tables import Kind
-from connector_postgres.bulk import ROWS
+from connector_postgres.bulk import CELLS
 from tests.destinations.test_duckdb_values import INSTANTS, NESTED, NUMBERS, TEXTS
 from tests.support.loads import Shape
 from tests.support.postgres import VERSIONS, PostgresWarehouse, shared, warehouse
@@ -72,7 +72,7 @@ def test_nested_values_are_jsonb_with_exact_numbers(house: PostgresWarehouse) ->
 def test_more_rows_than_one_piece_of_the_stream(house: PostgresWarehouse) -> None:
     rng = random.Random(1)
     words = ["", "a\tb", "c\\d", "e\nf", "\\N", None, "plain", "\r", "tab\\t"]
-    texts = [rng.choice(words) for _ in range(ROWS + 7)]
+    texts = [rng.choice(words) for _ in range(CELLS // 6 + 7)]
     assert store(house, "string", texts) == texts
 
 

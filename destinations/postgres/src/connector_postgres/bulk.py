@@ -15,7 +15,7 @@ from typing import Any
 from connector_core.sql import BulkColumn, Same
 from connector_core.tables import Kind
 
-ROWS = 2_000  # of one piece of the stream: what is in memory as text at a time
+CELLS = 50_000  # of one piece of the stream: what is in memory as text at a time
 NULL = "\\N"
 BOOLEANS = {True: "t", False: "f", None: NULL}
 PLAIN: frozenset[Kind] = frozenset(("number", "instant", "date"))
@@ -28,9 +28,10 @@ _BETWEEN = "\0"  # between the texts of a column while they are escaped: no text
 
 
 def pieces(columns: Sequence[BulkColumn], count: int) -> Iterator[bytes]:
-    """The rows as COPY text, some 2,000 at a time."""
-    for begin in range(0, count, ROWS):
-        end = min(begin + ROWS, count)
+    """The rows as COPY text, some 50,000 cells at a time."""
+    rows = max(1, CELLS // len(columns))
+    for begin in range(0, count, rows):
+        end = min(begin + rows, count)
         cells = [_cells(column, begin, end) for column in columns]
         yield ("\n".join(map("\t".join, zip(*cells, strict=True))) + "\n").encode()
 
