@@ -61,7 +61,7 @@ def _refuse_lookback(root: Stream, connector: Connector) -> None:
 def bookmarks(roots: Sequence[Stream], stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Bookmark]:
     """The bookmark of each root stream as the destination has it. Raises `ConfigError` for one that cannot be read."""
     return {
-        root.name: Bookmark.from_json(stored[root.name], stream=root.name) if stored.get(root.name) else Bookmark()
+        root.name: Bookmark.from_json(stored[root.name], stream=root.name) if root.name in stored else Bookmark()
         for root in roots
     }
 

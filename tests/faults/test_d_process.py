@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import shutil
@@ -10,19 +11,25 @@ import subprocess
 import sys
 import termios
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import duckdb
 import pytest
 
+from connector_core.errors import ConfigError
 from connector_core.events import Warned
+from connector_core.testing.faults import Fault, FaultFront, Status
+from connector_desk.sandbox import Sandbox, Settings
 from tests.support.commands import command, environment
 from tests.support.crash import metered
-from tests.support.engine import START, TEXT, Shop, fates, incremental, served
-from tests.support.project import SITE
+from tests.support.engine import START, TEXT, Shop, fates, incremental, served, stream
+from tests.support.project import SECRETS, SITE, Project
 from tests.support.trees import distribution
 
 
@@ -235,6 +242,68 @@ def test_e1_the_destination_wins_over_a_newer_ledger_and_the_log_says_so(tmp_pat
     assert fates(report.counts["things"]) == {"extracted": 4, "loaded": 3, "unchanged": 1}
     assert any("the destination is older than the ledger" in event.text for event in shop.told(Warned))
     assert keys(shop) == list(range(6))
+
+
+@pytest.mark.parametrize("bookmark", ['{"version": 7}', '{"version": 1, "value": "yesterday"}', "[]", "{}", "garbage"])
+def test_d9_a_bookmark_that_cannot_be_understood_starts_nothing(tmp_path: Path, bookmark: str) -> None:
+    shop = Shop(tmp_path, things(*range(3)))
+    shop.go()
+    with duckdb.connect(str(shop.warehouse)) as connection:
+        connection.execute("update shop._sdc_commits set bookmark = ?", [bookmark])
+    shop.serve(things(*range(6)))
+    assert "bookmark" in str(shop.go(code=2).error)
+    assert keys(shop) == list(range(3))
+
+
+def test_g4_a_name_cannot_change_after_the_first_run(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, things(1), START + 'name = "Web Shop"\n')
+    shop.go()
+    shop.write(START + 'name = "Other Shop"\n')
+    with pytest.raises(ConfigError, match="'web_shop' since its first run and cannot change to 'other_shop'") as caught:
+        shop.go()
+    assert caught.value.exit_code == 2
+    assert shop.tables("other_shop") == set()
+
+
+def test_h9_a_streams_name_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
+    name = "../../evil"
+    shop = Shop(tmp_path / "p", served([stream(name)], {name: [{"id": 1}, {"id": "bad"}]}))
+    assert fates(shop.go().counts[name]) == {"extracted": 2, "loaded": 1, "rejected": 1}
+    assert shop.tables() == {name}
+    assert {path.name for path in tmp_path.iterdir()} == {"p"}
+    assert not [path for path in tmp_path.rglob("*") if "evil" in path.name]
+
+
+# --- secrets
+
+
+def test_h5_no_secret_is_in_any_file_or_output_at_debug_level(tmp_path: Path) -> None:
+    """Also where the source repeats what it was sent, in each spelling; only the environment holds the secrets."""
+    with Sandbox(Settings(seed=5, cases=6, customers=4, now="2026-06-01T12:00:00Z")) as sandbox:
+        secrets = [getattr(sandbox.credentials, name) for name in SECRETS]
+        spellings = [
+            spelling
+            for secret in secrets
+            for spelling in (secret, quote(secret, safe=""), b64encode(secret.encode()).decode().rstrip("="))
+        ]
+        body = json.dumps({"message": f"refused for {' '.join(spellings)}"})
+
+        def says(match: str, code: int) -> Fault:
+            return Fault(match=match, action=Status(code=code, body=body, content_type="application/json"), times=None)
+
+        with FaultFront(sandbox.url, [says("/replies", 403), says("/customers", 500)]) as front:
+            patience = 'start_date = "2020-01-01"\nretry_attempts = 2\nretry_wait = 0.01\n'
+            project = Project(tmp_path, front.url, sandbox.credentials, settings=patience)
+            done = [project.command("--debug", "run")]
+            front.replan([says("/api", 401)])
+            done += [project.command(*words) for words in (["--debug", "run"], ["logs"], ["status", "--json"])]
+    assert [one.returncode for one in done] == [4, 4, 0, 0]
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert any(path.name == "ledger.db" for path in kept)
+    everything = "".join(one.stdout + one.stderr for one in done).encode() + b"".join(kept.values())
+    assert all(code in everything for code in (b"403", b"500", b"credentials refused"))
+    assert b"***" in everything
+    assert [spelling for spelling in spellings if spelling.encode() in everything] == []
 
 
 # --- where it runs

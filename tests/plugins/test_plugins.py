@@ -115,12 +115,12 @@ def test_an_entry_point_that_leads_nowhere(install: Install) -> None:
     assert "import: cannot be imported: ModuleNotFoundError" in broken()
 
 
-def test_an_unknown_hook(install: Install) -> None:
+def test_g9_an_unknown_hook(install: Install) -> None:
     install(HOOKS.replace("def extract(self, stream, page)", "def extrakt(self)"))
     assert broken() == "register: unknown hook 'extrakt'"
 
 
-def test_an_unknown_argument(install: Install) -> None:
+def test_g9_an_unknown_argument(install: Install) -> None:
     install(HOOKS.replace("def extract(self, stream, page)", "def extract(self, stream, cursor)"))
     text = broken()
     assert text.startswith("register: ")

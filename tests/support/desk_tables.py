@@ -108,11 +108,12 @@ def expected(site: Mapping[str, Sequence[Mapping[str, Any]]], *, since: str = ""
 def found(project: Project) -> dict[str, list[Row]]:
     """The rows of every table in the destination, without the engine's columns; NULLs are left out."""
     tables = {}
-    for name in sorted(project.tables()):
-        rows = project.rows(name)
-        tables[name] = _sorted(
-            {k: _second(v) for k, v in row.items() if v is not None and not SYSTEM.match(k)} for row in rows
-        )
+    with project.reading():
+        for name in sorted(project.tables()):
+            rows = project.rows(name)
+            tables[name] = _sorted(
+                {k: _second(v) for k, v in row.items() if v is not None and not SYSTEM.match(k)} for row in rows
+            )
     return tables
 
 

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ class Project:
     credentials: Any
     settings: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
+    _held: duckdb.DuckDBPyConnection | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -116,18 +118,30 @@ class Project:
         """The DuckDB file."""
         return self.folder / "warehouse.duckdb"
 
-    def query(self, text: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Rows of the DuckDB file; instants come as text (ISO, UTC)."""
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The DuckDB file, opened once for all that is read within: opening it costs more than most reading."""
+        if self._held is not None:
+            yield self._held
+            return
         with duckdb.connect(str(self.warehouse), read_only=True) as connection:
             connection.execute("set TimeZone = 'UTC'")
+            self._held = connection
+            try:
+                yield connection
+            finally:
+                self._held = None
+
+    def query(self, text: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of the DuckDB file; instants come as text (ISO, UTC)."""
+        with self.reading() as connection:
             relation = connection.execute(f"describe {text}", parameters).fetchall()
             columns = ", ".join(_readable(name, kind) for name, kind, *_ in relation)
             return connection.execute(f"select {columns} from ({text})", parameters).fetchall()
 
     def rows(self, table: str, *, schema: str = "stitch_desk", where: str = "") -> list[dict[str, Any]]:
         """All rows of a table as dicts, instants as ISO text."""
-        with duckdb.connect(str(self.warehouse), read_only=True) as connection:
-            connection.execute("set TimeZone = 'UTC'")
+        with self.reading() as connection:
             columns = connection.execute(
                 "select column_name, data_type from information_schema.columns"
                 " where table_schema = ? and table_name = ? order by ordinal_position",
@@ -195,10 +209,11 @@ def content(project: Project, schema: str = "stitch_desk") -> dict[str, list[tup
     """Every table of a schema as sorted rows of (column, value) pairs, without what differs from run to run; NULLs
     are left out."""
     found = {}
-    for table in sorted(project.tables(schema)):
-        rows = project.rows(table, schema=schema)
-        found[table] = sorted(
-            (tuple(sorted((k, v) for k, v in row.items() if v is not None and k not in PER_RUN)) for row in rows),
-            key=repr,
-        )
+    with project.reading():
+        for table in sorted(project.tables(schema)):
+            rows = project.rows(table, schema=schema)
+            found[table] = sorted(
+                (tuple(sorted((k, v) for k, v in row.items() if v is not None and k not in PER_RUN)) for row in rows),
+                key=repr,
+            )
     return found
