@@ -11,6 +11,7 @@ import typer
 from connector_core.cli.ledger_commands import ledger_commands
 from connector_core.cli.options import Json, Names
 from connector_core.cli.options import perform as _run
+from connector_core.cli.schedule_commands import schedule_commands
 from connector_core.cli.session import DEFAULT_FILE, Session
 from connector_core.errors import ConfigError
 
@@ -189,56 +190,6 @@ def status(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def schedule(
-    context: typer.Context,
-    names: Names = None,
-    count: Annotated[int, typer.Option(min=1, max=1000, help="How many slots of each connector.")] = 3,
-    as_json: Json = False,
-) -> None:
-    """Show the next slots of every connector, in UTC and in local time. Reads only the ledger."""
-
-    def work(session: Session) -> int:
-        from connector_core.cli.schedule import schedule as command
-
-        return command(session, names or (), count, as_json=as_json)
-
-    _run(context, work)
-
-
-@app.command()
-def pause(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A connector.")],
-    why: Annotated[str, typer.Option(metavar="TEXT", help="The reason, for the others.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Pause a connector's schedule. It can still be run by hand."""
-
-    def work(session: Session) -> int:
-        from connector_core.cli.pause import pause as command
-
-        return command(session, name, why, as_json=as_json)
-
-    _run(context, work)
-
-
-@app.command()
-def resume(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A connector.")],
-    as_json: Json = False,
-) -> None:
-    """Let a paused connector go on with its next slot."""
-
-    def work(session: Session) -> int:
-        from connector_core.cli.pause import resume as command
-
-        return command(session, name, as_json=as_json)
-
-    _run(context, work)
-
-
-@app.command()
 def plugins(context: typer.Context, as_json: Json = False) -> None:
     """List installed sources, destinations and extensions, and which distribution each comes from."""
 
@@ -302,6 +253,7 @@ def rejects_replay(
 
 
 app.registered_commands.extend(ledger_commands.registered_commands)
+app.registered_commands.extend(schedule_commands.registered_commands)
 
 
 def commands() -> dict[str, Any]:

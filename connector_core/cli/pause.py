@@ -9,6 +9,7 @@ import socket
 from connector_core.cli.output import as_json as plain
 from connector_core.cli.output import print_json, print_line
 from connector_core.cli.session import Session
+from connector_core.scheduling.calendar import entry
 
 
 def pause(session: Session, name: str, why: str, *, as_json: bool) -> int:
@@ -17,7 +18,7 @@ def pause(session: Session, name: str, why: str, *, as_json: bool) -> int:
     session.known(config, [name])
     with session.ledger(config) as ledger:
         new = ledger.pause(name, by=operator(), why=why)
-        paused = ledger.paused(name)
+        paused = ledger.agenda(name, entry(config.connectors[name]).spec).paused
     if as_json:
         print_json({"connector": name, "paused": plain(paused, session.redact), "changed": new})
     elif paused is not None:

@@ -55,10 +55,10 @@ def run_due(session: Session, names: Collection[str], *, as_json: bool) -> int:
     with session.ledger(config) as ledger:
         for connector in _enabled(session, config, names):
             found = look(entry(connector), ledger, watched=ledger.now())
-            for skip in found.skipped:
+            for skip in found.due.skipped:
                 session.say(f"{connector.key}: slot {instant(skip.at)} skipped: {skip.reason}")
-            if found.run is not None:
-                slots[connector.key] = found.run
+            if found.due.run is not None:
+                slots[connector.key] = found.due.run
 
     def work(connector: Connector, config: Config, ledger: Ledger, stop: threading.Event, tell: Tell) -> RunReport:
         from connector_core.pipeline import run_connector

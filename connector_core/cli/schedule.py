@@ -12,9 +12,9 @@ from connector_core.cli.output import print_json, print_line, print_table
 from connector_core.cli.session import Session
 from connector_core.clock import SystemClock
 from connector_core.config import Connector
-from connector_core.ledger import Ledger, Pause
-from connector_core.scheduling import preview
-from connector_core.scheduling.calendar import Entry, entry, history
+from connector_core.ledger import Agenda, Ledger, Pause
+from connector_core.scheduling import History, preview
+from connector_core.scheduling.calendar import Entry, entry
 
 
 def schedule(session: Session, names: Collection[str], count: int, *, as_json: bool) -> int:
@@ -28,8 +28,8 @@ def schedule(session: Session, names: Collection[str], count: int, *, as_json: b
             if names and key not in names:
                 continue
             one = entry(connector)
-            paused = ledger.paused(key) if ledger else None
-            slots = upcoming(one, ledger, paused, now, count)
+            known = agenda(one, ledger, now)
+            paused, slots = known.paused, upcoming(one, known, now, count)
             if as_json:
                 print_json(
                     {
@@ -52,12 +52,18 @@ def schedule(session: Session, names: Collection[str], count: int, *, as_json: b
     return 0
 
 
-def upcoming(one: Entry, ledger: Ledger | None, paused: Pause | None, now: datetime, count: int) -> list[datetime]:
+def agenda(one: Entry, ledger: Ledger | None, now: datetime) -> Agenda:
+    """What the ledger knows of the connector's schedule; where there is none, it would be seen for the first time."""
+    if ledger is None:
+        return Agenda(followed=False, paused=None, history=History(since=now))
+    return ledger.agenda(one.connector.key, one.spec)
+
+
+def upcoming(one: Entry, known: Agenda, now: datetime, count: int) -> list[datetime]:
     """The next slots; the first has passed when a run is due. None for a connector that does not run by schedule."""
-    if one.schedule is None or paused is not None or not one.connector.enabled:
+    if one.schedule is None or known.paused is not None or not one.connector.enabled:
         return []
-    known = history(one, ledger, now)
-    return list(islice(preview(one.schedule, known, now, catch_up=one.connector.catch_up), count))
+    return list(islice(preview(one.schedule, known.history, now, catch_up=one.connector.catch_up), count))
 
 
 def described(one: Entry, paused: Pause | None) -> str:

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import NoReturn
+from typing import NoReturn, Self
 
 GRACE = 10.0
 """Seconds in which a run finishes or rolls back the commit in hand; after that the process ends hard, which is as
@@ -28,7 +28,7 @@ class Signals:
 
     def __init__(self, stop: threading.Event, say: Callable[[str], None], *, grace: float = GRACE) -> None:
         self._stop, self._say, self._grace = stop, say, grace
-        self._first: int | None = None
+        self.first: int | None = None
         self._over = threading.Event()
         self._reader, self._writer = socket.socketpair()
         self._kept: dict[int, signal._HANDLER] = {}
@@ -37,9 +37,9 @@ class Signals:
     @property
     def exit_code(self) -> int | None:
         """The exit code that the first signal asks for."""
-        return None if self._first is None else 128 + self._first
+        return None if self.first is None else 128 + self.first
 
-    def __enter__(self) -> Signals:
+    def __enter__(self) -> Self:
         self._writer.setblocking(False)
         self._kept = {number: signal.signal(number, _heard) for number in _STOPPING}
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
@@ -60,11 +60,12 @@ class Signals:
             while heard := self._reader.recv(16):
                 for number in heard:
                     if number in _STOPPING and not self._over.is_set():
-                        self._take(number)
+                        self.take(number)
 
-    def _take(self, number: int) -> None:
-        if self._first is None:
-            self._first = number
+    def take(self, number: int) -> None:
+        """A signal was heard; called in the listener's thread."""
+        if self.first is None:
+            self.first = number
             self._stop.set()
             threading.Thread(target=self._enforce, name="grace", daemon=True).start()
             self._say("stopping: the transaction in hand is finished or rolled back; Ctrl-C ends at once")

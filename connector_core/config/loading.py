@@ -23,6 +23,7 @@ from connector_core.config.models import (
     Connector,
     Destination,
     LedgerSettings,
+    ServeSettings,
     StreamSettings,
     namespace_problem,
 )
@@ -35,8 +36,8 @@ from connector_core.streams import Description
 
 M = TypeVar("M", bound=BaseModel)
 
-TABLES = ("ledger", "metering", "destinations", "connectors")
-ONE = ("ledger", "metering")  # tables that there is one of; the others hold one for each name
+TABLES = ("ledger", "serve", "metering", "destinations", "connectors")
+ONE = ("ledger", "serve", "metering")  # tables that there is one of; the others hold one for each name
 MOST_TABLES = 200  # destinations, or connectors, in one file; each one costs checks
 MOST_HINTS = 50  # a hint is a search for the nearest word; nobody reads more of them
 
@@ -53,6 +54,7 @@ class Config:
     ledger: LedgerSettings
     destinations: Mapping[str, Destination]
     connectors: Mapping[str, Connector]
+    serve: ServeSettings = field(default_factory=ServeSettings)
     metering: MeteringSettings = field(default_factory=MeteringSettings)
     plugins: Mapping[tuple[Kind, str], Plugin | PluginError] = field(default_factory=dict, repr=False)
     hidden: frozenset[str] = field(default=frozenset(), repr=False)
@@ -156,6 +158,7 @@ class _Loading:
         self._top()
         ledger = self._model(LedgerSettings, ("ledger",), self.raw.get("ledger", {}))
         metering = self._model(MeteringSettings, ("metering",), self.raw.get("metering", {}))
+        serve = self._model(ServeSettings, ("serve",), self.raw.get("serve", {}))
         destinations = {key: self._destination(key, table) for key, table in self._tables("destinations").items()}
         connectors = {key: self._connector(key, table) for key, table in self._tables("connectors").items()}
         self._distinct({key: connector for key, connector in connectors.items() if connector})
@@ -164,6 +167,7 @@ class _Loading:
             path=self.document.path,
             ledger=_placed(ledger or LedgerSettings(), self.document.path.parent),
             metering=metering or MeteringSettings(),
+            serve=serve or ServeSettings(),
             destinations={key: value for key, value in destinations.items() if value},
             connectors={key: value for key, value in connectors.items() if value},
             plugins=self.plugins,

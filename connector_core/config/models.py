@@ -204,6 +204,18 @@ class LedgerSettings(Settings):
         return Secret(value)
 
 
+class ServeSettings(Settings):
+    """`[serve]`: the daemon that runs connectors by their schedules."""
+
+    max_parallel: Whole = Field(default=4, ge=1, le=64, description="runs at work at the same time")
+    drain: Seconds = Field(
+        default=300.0,
+        ge=0,
+        le=86400,
+        description="seconds that runs may still take after SIGTERM; then they stop after the commit in hand",
+    )
+
+
 class Destination(Settings):
     """`[destinations.NAME]`: a place to load into. All keys but `type` belong to the plugin."""
 

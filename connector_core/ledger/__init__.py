@@ -6,6 +6,7 @@ imports SQLAlchemy: do it where a ledger is opened, not at the top of a command.
 """
 
 from connector_core.ledger.answers import (
+    Agenda,
     ConnectorStatus,
     Family,
     KnownConnector,
@@ -35,6 +36,7 @@ from connector_core.ledger.runs import LogLine
 __all__ = [
     "FREE_WINDOW",
     "LEVELS",
+    "Agenda",
     "ConnectorStatus",
     "Family",
     "KnownConnector",

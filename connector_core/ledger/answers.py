@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from connector_core.batch import Counts, SchemaChange
+from connector_core.scheduling.due import History
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,3 +270,14 @@ class Pause:
     at: datetime
     by: str
     why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agenda:
+    """What the ledger knows of a connector's schedule. `followed` tells that the schedule in question is the one that
+    was last followed; `paused` is None when it is not paused.
+    """
+
+    followed: bool
+    paused: Pause | None
+    history: History

@@ -201,9 +201,8 @@ class Ledger(Queries):
         """Note that the connector is run by the schedule that reads `spec` in words. A schedule that was not seen
         before, or another one than before, counts from now on: nothing before is made up (E14).
         """
-        if self.followed(connector) != spec:
-            with self._database.write("follow") as connection:
-                slots.follow(connection, self._clock(), connector, spec)
+        with self._database.write("follow") as connection:
+            slots.follow(connection, self._clock(), connector, spec)
 
     def pause(self, connector: str, *, by: str, why: str = "") -> bool:
         """Pause a connector's schedule; a run that is going on goes on. False when it is paused already."""

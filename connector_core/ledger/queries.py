@@ -16,12 +16,12 @@ from connector_core.ledger import connectors as registry
 from connector_core.ledger import journal, loads, meter, run_reports
 from connector_core.ledger import slots as schedule
 from connector_core.ledger.answers import (
+    Agenda,
     ConnectorStatus,
     Family,
     KnownConnector,
     Loads,
     LoggedLine,
-    Pause,
     RejectedRecord,
     Run,
     RunReport,
@@ -44,7 +44,6 @@ from connector_core.ledger.schema import (
     runs,
     slots,
 )
-from connector_core.scheduling.due import History
 
 
 class Queries:
@@ -212,24 +211,14 @@ class Queries:
                 for row in connection.execute(asked)
             ]
 
-    def history(self, connector: str, spec: str) -> History:
-        """What `scheduling.due` has to know of a connector whose schedule reads `spec` in words.
+    def agenda(self, connector: str, spec: str) -> Agenda:
+        """What one has to know to find the next slot of a connector whose schedule reads `spec` in words.
 
         Slots and runs that lie more than 24 hours in the future were noted by a clock that was wrong: they are not
         looked at, so that a clock that was set right again stops nothing.
         """
         with self._database.read() as connection:
-            return schedule.history(connection, self._clock(), connector, spec)
-
-    def followed(self, connector: str) -> str | None:
-        """The schedule, in words, by which the connector was last run; None when it never was."""
-        with self._database.read() as connection:
-            return schedule.followed(connection, connector)
-
-    def paused(self, connector: str) -> Pause | None:
-        """Who paused the connector, when and why; None when it is not paused."""
-        with self._database.read() as connection:
-            return schedule.paused(connection, connector)
+            return schedule.agenda(connection, self._clock(), connector, spec)
 
 
 def _streams(connection: Connection, connector: str) -> tuple[StreamStatus, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, update
 
 from connector_core.errors import BusyError, Place
 from connector_core.ledger import leases
-from connector_core.ledger.answers import Pause
+from connector_core.ledger.answers import Agenda, Pause
 from connector_core.ledger.database import insert_once
-from connector_core.ledger.schema import pauses, runs, schedules, slots
+from connector_core.ledger.schema import Instant, pauses, runs, schedules, slots
 from connector_core.scheduling.due import History, started
 
 AHEAD = timedelta(hours=24)
@@ -56,32 +56,61 @@ def follow(connection: Connection, now: datetime, connector: str, spec: str) -> 
         connection.execute(update(schedules).where(changed).values(spec=spec, since=now))
 
 
-def followed(connection: Connection, connector: str) -> str | None:
-    """The words of the schedule that was last followed."""
-    return connection.scalar(select(schedules.c.spec).where(schedules.c.connector == connector))
+# The daemon asks these for every connector at every look; built once, they cost half as much.
+_MINE: BindParameter[str] = bindparam("connector")
+_HORIZON: BindParameter[datetime] = bindparam("horizon", type_=Instant())
+_FOLLOWED = select(schedules).where(schedules.c.connector == _MINE)
+_PAUSED = select(pauses).where(pauses.c.connector == _MINE).order_by(pauses.c.id.desc()).limit(1)
+_NOTED = select(func.max(slots.c.at)).where(slots.c.connector == _MINE, slots.c.at <= _HORIZON)
+_NEWEST = (
+    select(slots.c.at, slots.c.noted_at, slots.c.attempts, runs.c.status)
+    .outerjoin(runs, runs.c.run_id == slots.c.run_id)
+    .where(slots.c.connector == _MINE, slots.c.state == "run", slots.c.at <= _HORIZON)
+    .order_by(slots.c.at.desc())
+    .limit(1)
+)
+_BY_HAND = select(func.max(runs.c.started_at)).where(
+    runs.c.connector == _MINE, runs.c.trigger == "manual", runs.c.started_at <= _HORIZON
+)
+_LAST = (
+    select(runs.c.started_at, runs.c.finished_at)
+    .where(runs.c.connector == _MINE, runs.c.trigger.in_(("manual", "schedule")))
+    .order_by(runs.c.id.desc())
+    .limit(1)
+)
 
 
-def history(connection: Connection, now: datetime, connector: str, spec: str) -> History:
-    """See `Ledger.history`."""
-    horizon = now + AHEAD
-    own = slots.c.connector == connector
-    noted = connection.scalar(select(func.max(slots.c.at)).where(own, slots.c.at <= horizon))
-    asked = select(slots.c.at, slots.c.noted_at, slots.c.attempts, runs.c.status)
-    asked = asked.outerjoin(runs, runs.c.run_id == slots.c.run_id).where(own, slots.c.state == "run")
-    newest = connection.execute(asked.where(slots.c.at <= horizon).order_by(slots.c.at.desc()).limit(1)).one_or_none()
-    by_hand = connection.scalar(
-        select(func.max(runs.c.started_at)).where(
-            runs.c.connector == connector, runs.c.trigger == "manual", runs.c.started_at <= horizon
-        )
-    )
-    bases = [by_hand, started(newest.at, newest.noted_at) if newest else None]
-    began, ended = _last_run(connection, connector)
+def agenda(connection: Connection, now: datetime, connector: str, spec: str) -> Agenda:
+    """See `Ledger.agenda`."""
+    mine = {"connector": connector}
+    known = connection.execute(_FOLLOWED, mine).one_or_none()
+    pause = connection.execute(_PAUSED, mine).one_or_none()
+    same = known is not None and known.spec == spec
+    since = known.since if known is not None and same else now
+    paused = None
+    if pause is not None and pause.resumed_at is not None:
+        since = max(since, pause.resumed_at)
+    elif pause is not None:
+        paused = Pause(connector=connector, at=pause.paused_at, by=pause.paused_by, why=pause.why)
+    history = _history(connection, now, connector, since if since <= now + AHEAD else now)
+    return Agenda(followed=same, paused=paused, history=history)
+
+
+def _history(connection: Connection, now: datetime, connector: str, since: datetime) -> History:
+    mine = {"connector": connector}
+    seen = {**mine, "horizon": now + AHEAD}
+    noted = connection.scalar(_NOTED, seen)
+    newest = connection.execute(_NEWEST, seen).one_or_none()
+    bases = [connection.scalar(_BY_HAND, seen), started(newest.at, newest.noted_at) if newest else None]
+    last = connection.execute(_LAST, mine).one_or_none()
+    # a run that crashed may have no end of its own
+    began, ended = (last.started_at, last.finished_at or last.started_at) if last else (None, None)
     holder = leases.living(connection, now, f"connector:{connector}")
     if holder is not None:
         began, ended = connection.scalar(select(runs.c.started_at).where(runs.c.run_id == holder)), None
     dead = newest is not None and newest.status in ("running", "crashed") and newest.attempts < ATTEMPTS
     return History(
-        since=_since(connection, now, connector, spec, horizon),
+        since=since,
         noted=noted,
         base=max((base for base in bases if base is not None), default=None),
         began=began,
@@ -91,27 +120,10 @@ def history(connection: Connection, now: datetime, connector: str, spec: str) ->
     )
 
 
-def _last_run(connection: Connection, connector: str) -> tuple[datetime | None, datetime | None]:
-    """Start and end of the last run that read the source; one that crashed in the middle may have no end of its own."""
-    asked = select(runs.c.started_at, runs.c.finished_at).where(
-        runs.c.connector == connector, runs.c.trigger.in_(("manual", "schedule"))
-    )
-    last = connection.execute(asked.order_by(runs.c.id.desc()).limit(1)).one_or_none()
-    return (None, None) if last is None else (last.started_at, last.finished_at or last.started_at)
-
-
-def _since(connection: Connection, now: datetime, connector: str, spec: str, horizon: datetime) -> datetime:
-    known = connection.execute(select(schedules).where(schedules.c.connector == connector)).one_or_none()
-    resumed = connection.scalar(
-        select(func.max(pauses.c.resumed_at)).where(pauses.c.connector == connector, pauses.c.resumed_at <= horizon)
-    )
-    since = known.since if known is not None and known.spec == spec and known.since <= horizon else now
-    return max(since, resumed) if resumed is not None else since
-
-
 def pause(connection: Connection, now: datetime, connector: str, who: str, why: str) -> bool:
     """See `Ledger.pause`."""
-    if paused(connection, connector) is not None:
+    open_ones = (pauses.c.connector == connector) & pauses.c.resumed_at.is_(None)
+    if connection.scalar(select(pauses.c.id).where(open_ones)) is not None:
         return False
     connection.execute(insert(pauses).values(connector=connector, paused_at=now, paused_by=who, why=why))
     return True
@@ -122,10 +134,3 @@ def resume(connection: Connection, now: datetime, connector: str, who: str) -> b
     open_ones = (pauses.c.connector == connector) & pauses.c.resumed_at.is_(None)
     changed = connection.execute(update(pauses).where(open_ones).values(resumed_at=now, resumed_by=who))
     return changed.rowcount > 0
-
-
-def paused(connection: Connection, connector: str) -> Pause | None:
-    """See `Ledger.paused`."""
-    open_ones = (pauses.c.connector == connector) & pauses.c.resumed_at.is_(None)
-    row = connection.execute(select(pauses).where(open_ones).order_by(pauses.c.id.desc()).limit(1)).one_or_none()
-    return None if row is None else Pause(connector=connector, at=row.paused_at, by=row.paused_by, why=row.why)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from connector_core import plugins
 from connector_core.errors import ConfigError, ConnectorError, Place
-from connector_core.scheduling.due import Due, History, due
+from connector_core.scheduling.due import Due, due, preview
 from connector_core.scheduling.slots import Cron, Grid, Interval, Schedule, spec
 
 if TYPE_CHECKING:
@@ -64,22 +64,29 @@ def _default(connector: Connector) -> int | None:
         return None
 
 
-def history(one: Entry, ledger: Ledger | None, now: datetime) -> History:
-    """What the ledger knows of the connector; `ledger` is None where there is none yet."""
-    return History(since=now) if ledger is None else ledger.history(one.connector.key, one.spec)
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What a look at a connector found: what is `due`, and the `next` slot that has not come yet (None: there is
+    none)."""
+
+    due: Due
+    next: datetime | None = None
 
 
-def look(one: Entry, ledger: Ledger, *, watched: datetime) -> Due:
+def look(one: Entry, ledger: Ledger, *, watched: datetime) -> Looked:
     """What is due now; notes the schedule that is followed, and the slots that are skipped, in the ledger.
 
     Only skips that this call noted are in the answer: of two processes that look, one tells of them. A paused
     connector has no slots.
     """
-    key = one.connector.key
-    ledger.follow(key, one.spec)
-    if one.schedule is None or not one.connector.enabled or ledger.paused(key) is not None:
-        return Due()
-    known = ledger.history(key, one.spec)
-    found = due(one.schedule, known, ledger.now(), catch_up=one.connector.catch_up, watched=watched)
+    key, now = one.connector.key, ledger.now()
+    known = ledger.agenda(key, one.spec)
+    if not known.followed:
+        ledger.follow(key, one.spec)
+    if one.schedule is None or not one.connector.enabled or known.paused is not None:
+        return Looked(due=Due())
+    catch_up = one.connector.catch_up
+    found = due(one.schedule, known.history, now, catch_up=catch_up, watched=watched)
     noted = tuple(skip for skip in found.skipped if ledger.slot(key, skip.at, "skipped", skip.reason))
-    return Due(run=found.run, skipped=noted, again=found.again)
+    coming = (slot for slot in preview(one.schedule, known.history, now, catch_up=catch_up) if slot > now)
+    return Looked(due=Due(run=found.run, skipped=noted, again=found.again), next=next(coming))

@@ -60,12 +60,12 @@ def test_e11_a_slot_begins_once(ledger: Ledger) -> None:
 def test_e12_a_slot_whose_process_died_is_taken_over_once(ledger: Ledger, clock: Clock) -> None:
     for run_id in ("a", "b"):
         ledger.follow("desk", WORDS)
-        known = ledger.history("desk", WORDS)
+        known = ledger.agenda("desk", WORDS).history
         found = due(HOURLY, known, clock(), catch_up="one", watched=clock())
         assert (found.run, found.again) == (NOON, run_id == "b")
         run(ledger, run_id, found.run)  # nobody holds the lease after that: the process has died
         clock.now += MINUTE
-    assert ledger.history("desk", WORDS).broken is None
+    assert ledger.agenda("desk", WORDS).history.broken is None
     with pytest.raises(BusyError):
         run(ledger, "c", NOON)
     (slot,) = ledger.slots("desk")
@@ -77,21 +77,21 @@ def test_e12_a_newer_slot_is_run_instead_of_one_whose_process_died(ledger: Ledge
     ledger.follow("desk", WORDS)
     run(ledger, "a", NOON)
     clock.now += HOUR
-    found = due(HOURLY, ledger.history("desk", WORDS), clock(), catch_up="one", watched=clock())
+    found = due(HOURLY, ledger.agenda("desk", WORDS).history, clock(), catch_up="one", watched=clock())
     assert (found.run, found.again, found.skipped) == (NOON + HOUR, False, ())
 
 
 def test_a_slot_is_not_taken_over_while_its_process_lives(ledger: Ledger, clock: Clock) -> None:
     ledger.follow("desk", WORDS)
     with ledger.lease("connector:desk", "a"):
-        waiting = ledger.history("desk", WORDS)  # it has the lease and has not begun yet
+        waiting = ledger.agenda("desk", WORDS).history  # it has the lease and has not begun yet
         assert (waiting.starting, waiting.broken) == (True, None)
         assert due(HOURLY, waiting, clock(), catch_up="one", watched=clock()) == Due()
         run(ledger, "a", NOON)
         clock.now += MINUTE
-        going = ledger.history("desk", WORDS)
+        going = ledger.agenda("desk", WORDS).history
         assert (going.running, going.broken, going.noted, going.base) == (True, None, NOON, NOON)
-    assert ledger.history("desk", WORDS).broken == NOON
+    assert ledger.agenda("desk", WORDS).history.broken == NOON
 
 
 def test_an_interval_counts_from_the_last_start(ledger: Ledger, clock: Clock) -> None:
@@ -99,28 +99,29 @@ def test_an_interval_counts_from_the_last_start(ledger: Ledger, clock: Clock) ->
     clock.now = NOON + 40 * timedelta(seconds=1)
     run(ledger, "a", NOON)
     ledger.finish_run("a", status="succeeded", exit_code=0)
-    assert ledger.history("desk", WORDS).base == NOON  # that soon after its slot is at its slot
+    assert ledger.agenda("desk", WORDS).history.base == NOON  # that soon after its slot is at its slot
     clock.now = NOON + HOUR + 20 * MINUTE
     run(ledger, "b", NOON + HOUR)
     ledger.finish_run("b", status="succeeded", exit_code=0)
-    assert ledger.history("desk", WORDS).base == clock()
+    assert ledger.agenda("desk", WORDS).history.base == clock()
     clock.now = NOON + 2 * HOUR
     run(ledger, "c", trigger="manual")
-    assert ledger.history("desk", WORDS).base == clock()
+    assert ledger.agenda("desk", WORDS).history.base == clock()
     ledger.finish_run("c", status="succeeded", exit_code=0)
     run(ledger, "d", trigger="replay")
-    assert ledger.history("desk", WORDS).base == clock()
+    assert ledger.agenda("desk", WORDS).history.base == clock()
 
 
 def test_e14_another_schedule_counts_from_when_it_was_seen(ledger: Ledger, clock: Clock) -> None:
     ledger.follow("desk", WORDS)
     clock.now += 5 * MINUTE
     ledger.follow("desk", WORDS)
-    assert ledger.history("desk", WORDS).since == NOON
+    assert ledger.agenda("desk", WORDS).history.since == NOON
     ledger.follow("desk", "every 2h")
-    assert ledger.history("desk", "every 2h").since == clock()
-    assert ledger.followed("desk") == "every 2h"
-    assert ledger.history("other", WORDS).since == clock()
+    assert ledger.agenda("desk", "every 2h").history.since == clock()
+    assert ledger.agenda("desk", "every 2h").followed
+    assert not ledger.agenda("desk", WORDS).followed
+    assert ledger.agenda("other", WORDS).history.since == clock()
 
 
 def test_e14_what_is_missed_in_a_pause_is_not_made_up(ledger: Ledger, clock: Clock) -> None:
@@ -130,14 +131,14 @@ def test_e14_what_is_missed_in_a_pause_is_not_made_up(ledger: Ledger, clock: Clo
     ledger.finish_run("a", status="succeeded", exit_code=0)
     assert ledger.pause("desk", by="ada@host", why="the site\nmoves")
     assert not ledger.pause("desk", by="bob@host", why="again")
-    paused = ledger.paused("desk")
+    paused = ledger.agenda("desk", WORDS).paused
     assert paused is not None
     assert (paused.at, paused.by, paused.why) == (clock(), "ada@host", "the site\\nmoves")
     clock.now = NOON + 5 * HOUR + MINUTE
     assert ledger.resume("desk", by="bob@host")
     assert not ledger.resume("desk", by="bob@host")
-    assert ledger.paused("desk") is None
-    known = ledger.history("desk", WORDS)
+    assert ledger.agenda("desk", WORDS).paused is None
+    known = ledger.agenda("desk", WORDS).history
     assert due(HOURLY, known, clock(), catch_up="one", watched=clock()).run is None
     assert due(HOURLY, known, NOON + 6 * HOUR, catch_up="one", watched=clock()).run == NOON + 6 * HOUR
 
@@ -149,10 +150,10 @@ def test_d11_what_a_wrong_clock_noted_in_the_far_future_stops_nothing(ledger: Le
     run(ledger, "a", clock())
     ledger.finish_run("a", status="succeeded", exit_code=0)
     clock.now = NOON
-    known = ledger.history("desk", WORDS)
+    known = ledger.agenda("desk", WORDS).history
     assert (known.since, known.noted, known.base) == (NOON, None, None)
     clock.now = NOON + year - HOUR  # set back by an hour: that slot was run
-    assert ledger.history("desk", WORDS).noted == NOON + year
+    assert ledger.agenda("desk", WORDS).history.noted == NOON + year
 
 
 def test_f6_a_ledger_from_before_schedules_gets_what_is_missing(tmp_path: Path, clock: Clock) -> None:
