@@ -30,13 +30,13 @@ def schedule(
 
 
 @schedule_commands.command()
-def serve(context: typer.Context) -> None:
+def serve(context: typer.Context, as_json: Json = False) -> None:
     """Run connectors by their schedules, each in a process of its own, until a signal comes."""
 
     def work(session: Session) -> int:
         from connector_core.cli.serve import serve as command
 
-        return command(session)
+        return command(session, as_json=as_json)
 
     perform(context, work)
 

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from connector_core.cli.output import counted, instant
+from connector_core.cli.output import as_json as plain
+from connector_core.cli.output import counted, instant, print_json
 from connector_core.cli.session import Session
 from connector_core.cli.signals import Signals
 from connector_core.clock import SystemClock
@@ -18,21 +19,30 @@ from connector_core.scheduling.scheduler import Scheduler
 from connector_core.scheduling.workers import ProcessWorker, command
 
 
-def serve(session: Session) -> int:
+def serve(session: Session, *, as_json: bool) -> int:
     """Run connectors by their schedules until a signal comes; then finish the runs that are going on.
 
-    The configuration is read again when its file has changed; one with mistakes is said, and the former one stays.
+    The configuration is read again when its file has changed; one with mistakes is said, and the former one stays. With
+    `as_json` what begins, ends and is skipped is also printed as JSON, an object a line.
     """
     clock, wake = SystemClock(), threading.Event()
     calendar = Calendar(session)
 
+    def tell(what: str, connector: str, **facts: object) -> None:
+        if as_json:
+            print_json({"at": plain(clock.now()), "what": what, "connector": connector, **plain(facts, session.redact)})
+
     def spawn(connector: Connector, slot: datetime) -> ProcessWorker:
         session.say(f"{connector.key}: slot {instant(slot)}: begins")
+        tell("begins", connector.key, slot=slot)
         arguments = command(session.file, connector, slot, debug=session.debug)
-        return ProcessWorker(arguments, clock=clock, wake=wake)
+        return ProcessWorker(
+            arguments, clock=clock, wake=wake, ended=lambda report: tell("ended", connector.key, slot=slot, run=report)
+        )
 
     def skipped(connector: Connector, skip: Skip) -> None:
         session.say(f"{connector.key}: slot {instant(skip.at)} skipped: {skip.reason}")
+        tell("skipped", connector.key, slot=skip.at, reason=skip.reason)
 
     settings = calendar.config.serve
     with session.ledger(calendar.config) as ledger, Stopping(wake, session.say) as stopping:

@@ -17,7 +17,7 @@ from connector_core.cli.report import headline
 from connector_core.cli.session import Session
 from connector_core.cli.signals import Signals
 from connector_core.cli.streams import forgiving
-from connector_core.errors import BusyError
+from connector_core.errors import BusyError, QuotaError
 from connector_core.events import Event, Waiting
 from connector_core.run_report import RunOptions
 
@@ -52,9 +52,13 @@ def run_slot(session: Session, name: str, slot: datetime) -> int:
             )
         except BusyError as error:
             return error.exit_code
+        except QuotaError as error:
+            ledger.slot(name, slot, "skipped", error.message)
+            raise
     if report.error:
         session.say(f"error: {name}: {report.error}")
     session.say(headline(report))
+    print(json.dumps({"report": session.cleaned(report.as_json())}), flush=True)
     return signals.exit_code or 130 if report.status == "stopped" else report.exit_code
 
 

@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from connector_core.clock import Clock
 from connector_core.config import Connector
@@ -19,10 +19,17 @@ from connector_core.config import Connector
 
 class ProcessWorker:
     """A process that runs one slot. What it says on standard output, one JSON object a line, is for the scheduler:
-    `{"waiting": seconds}`; its standard error is the daemon's own."""
+    `{"waiting": seconds}`, and at its end `{"report": {...}}`; its standard error is the daemon's own."""
 
-    def __init__(self, arguments: Sequence[str], *, clock: Clock, wake: threading.Event) -> None:
-        self._clock, self._wake = clock, wake
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        clock: Clock,
+        wake: threading.Event,
+        ended: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        self._clock, self._wake, self._report = clock, wake, ended
         self._waits_until = 0.0
         self._code: int | None = None
         self._process = subprocess.Popen(
@@ -63,10 +70,12 @@ class ProcessWorker:
     def _listen(self, output: IO[bytes]) -> None:
         with output:
             for line in output:
-                seconds = _waits(line)
-                if seconds is not None:
-                    self._waits_until = self._clock.monotonic() + seconds
+                told = _told(line)
+                if "waiting" in told:
+                    self._waits_until = self._clock.monotonic() + float(told["waiting"])
                     self._wake.set()
+                if "report" in told:
+                    self._report(told["report"])
         self._code = self._process.wait()
         self._wake.set()
 
@@ -78,10 +87,10 @@ def command(config: Path, connector: Connector, slot: datetime, *, debug: bool) 
     return [*module, *options, os.fspath(config), connector.key, slot.isoformat()]
 
 
-def _waits(line: bytes) -> float | None:
-    """The seconds that a line says; None for anything else."""
+def _told(line: bytes) -> Mapping[str, Any]:
+    """What a line says; nothing, when it is none of ours: a plugin may print."""
     try:
-        seconds = json.loads(line)["waiting"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return float(seconds) if isinstance(seconds, (int, float)) else None
+        told = json.loads(line)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) and told.keys() in ({"waiting"}, {"report"}) else {}
