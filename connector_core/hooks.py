@@ -53,9 +53,16 @@ class Hooks:
     """
 
     def __init__(
-        self, manager: pluggy.PluginManager, *, source: Origin, destination: Origin, others: tuple[Origin, ...] = ()
+        self,
+        manager: pluggy.PluginManager,
+        *,
+        source: Origin,
+        destination: Origin,
+        others: tuple[Origin, ...] = (),
+        sections: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     ) -> None:
         self._hook = manager.hook
+        self._sections = sections or {}
         self._source, self._destination = source, destination
         self._origins = (source, destination, *others)
         self._observing = threading.Lock()
@@ -150,15 +157,20 @@ class Hooks:
         return _broken(calls[0].owner, calls[0].verb, calls[0].place, f"has not come back for {lasted:,.0f} seconds")
 
     def observe(self, event: Event) -> None:
-        """Tell every plugin, each for itself: what one raises is logged and neither stops the run nor the others."""
+        """Tell every plugin, each for itself: what one raises is logged and neither stops the run nor the others.
+
+        An extension that the connector names under several sections is told once for each.
+        """
         with self._observing:
             for implementation in self._hook.observe.get_hookimpls():
-                try:
-                    implementation.function(*(event,) * len(implementation.argnames))
-                except Exception:
-                    log.warning(
-                        "plugin %r raised in observe and was ignored", implementation.plugin_name, exc_info=True
-                    )
+                for section in self._sections.get(implementation.plugin_name, ({},)):
+                    given = {"event": event, "config": section}
+                    try:
+                        implementation.function(*(given[name] for name in implementation.argnames))
+                    except Exception:
+                        log.warning(
+                            "plugin %r raised in observe and was ignored", implementation.plugin_name, exc_info=True
+                        )
 
     def _call(self, verb: str, answer: type[Any], owner: Origin, place: Place, **arguments: Any) -> Any:
         seam(f"hook.{verb}.before")

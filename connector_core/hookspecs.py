@@ -94,9 +94,11 @@ def load(target: Target, batch: Batch) -> Receipt:  # type: ignore[empty-body]
 
 
 @hookspec
-def observe(event: Event) -> None:
+def observe(event: Event, config: Mapping[str, Any]) -> None:
     """Be told what has happened: after each page, batch, run, skip, reject and schema change.
 
-    Owner: anyone. Called after the fact, from one thread at a time; it cannot change or stop anything: an exception
-    is logged and the run goes on. It should return at once.
+    Owner: anyone. `config` is the plugin's own section, secrets as plain text (an extension: `[extensions.NAME]`, once
+    for each that the connector names; a source, a destination: their own). Called after the fact, from one thread at
+    a time; it cannot change or stop anything: an exception is logged and the run goes on. It should return at once.
+    A slot that is skipped is told outside of a run, to extensions alone.
     """

@@ -215,7 +215,7 @@ class Run:
             counts=finished.counts,
             rows_written=finished.rows_written,
             seconds=finished.seconds,
-            error=finished.error,
+            error=None if finished.error is None else self._ledger.clean(finished.error),
         )
         return finished
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -19,6 +19,7 @@ import pluggy
 
 from connector_core import hookspecs
 from connector_core.errors import ConfigError, PluginError
+from connector_core.events import Event
 from connector_core.hooks import Hooks, Origin
 from connector_core.hookspecs import PROJECT
 from connector_core.streams import Description
@@ -153,8 +154,41 @@ def assemble(connector: Connector, config: Config) -> Hooks:
     source, destination, others = config.source(connector), config.destination(connector), config.extensions(connector)
     manager = build(source, destination, others)
     return Hooks(
-        manager, source=source.origin, destination=destination.origin, others=tuple(other.origin for other in others)
+        manager,
+        source=source.origin,
+        destination=destination.origin,
+        others=tuple(other.origin for other in others),
+        sections={
+            _registered(source): (config.source_config(connector.key),),
+            _registered(destination): (config.destination_config(connector.destination),),
+            **_sections(connector, config),
+        },
     )
+
+
+def observers(connector: Connector, config: Config) -> Callable[[Event], None]:
+    """Tells an event outside of a run to the connector's extensions."""
+    others = config.extensions(connector)
+    hooks = Hooks(
+        _manager(others),
+        source=Origin(plugin=connector.source),
+        destination=Origin(plugin=connector.destination),
+        others=tuple(other.origin for other in others),
+        sections=_sections(connector, config),
+    )
+    return hooks.observe
+
+
+def _sections(connector: Connector, config: Config) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in connector.extensions:
+        found.setdefault(f"extension {config.extension_tables[name].type}", []).append(config.extension_config(name))
+    return found
+
+
+def _registered(plugin: Plugin) -> str:
+    """The name under which a plugin is registered in a run's manager."""
+    return f"{plugin.kind} {plugin.name}"
 
 
 def build(source: Plugin, destination: Plugin, extensions: Sequence[Plugin] = ()) -> pluggy.PluginManager:
@@ -167,7 +201,7 @@ def _manager(plugins: Sequence[Plugin]) -> pluggy.PluginManager:
     manager.add_hookspecs(hookspecs)
     for plugin in plugins:
         try:
-            manager.register(plugin.object, name=f"{plugin.kind} {plugin.name}")
+            manager.register(plugin.object, name=_registered(plugin))
             manager.check_pending()
         except pluggy.PluginValidationError as error:
             raise plugin.broken("register", _readable(error)) from error

@@ -8,11 +8,12 @@ from datetime import datetime
 
 from connector_core.cli.exit_codes import worst
 from connector_core.cli.output import as_json as plain
-from connector_core.cli.output import instant, print_json, print_line
+from connector_core.cli.output import print_json, print_line
 from connector_core.cli.progress import Tell, shown
 from connector_core.cli.report import print_report
 from connector_core.cli.session import Session
 from connector_core.cli.signals import Signals, end_hard
+from connector_core.cli.skips import tell_skipped
 from connector_core.config import Config, Connector
 from connector_core.errors import BusyError, ConfigError, ConnectorError, QuotaError
 from connector_core.ledger import Ledger
@@ -56,7 +57,7 @@ def run_due(session: Session, names: Collection[str], *, as_json: bool) -> int:
         for connector in _enabled(session, config, names):
             found = look(entry(connector), ledger, watched=ledger.now())
             for skip in found.due.skipped:
-                session.say(f"{connector.key}: slot {instant(skip.at)} skipped: {skip.reason}")
+                tell_skipped(session, config, connector, skip)
             if found.due.run is not None:
                 slots[connector.key] = found.due.run
 

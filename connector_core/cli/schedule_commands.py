@@ -10,6 +10,7 @@ from connector_core.cli.options import Json, Names, perform
 from connector_core.cli.session import Session
 
 schedule_commands = typer.Typer(rich_markup_mode=None)
+webhook_commands = typer.Typer(help="Webhooks: try whether they arrive.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @schedule_commands.command()
@@ -72,3 +73,26 @@ def resume(
         return command(session, name, as_json=as_json)
 
     perform(context, work)
+
+
+@webhook_commands.command("test")
+def webhook_test(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Webhooks: the NAME of [extensions.NAME].")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Send a test event to your webhooks, and say whether it was taken."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.webhook import test as command
+
+        return command(session, names or (), as_json=as_json)
+
+    perform(context, work)
+
+
+@webhook_commands.callback()
+def _webhook() -> None:
+    """Webhooks: try whether they arrive."""

@@ -10,6 +10,7 @@ from connector_core.cli.output import as_json as plain
 from connector_core.cli.output import counted, instant, print_json
 from connector_core.cli.session import Session
 from connector_core.cli.signals import Signals
+from connector_core.cli.skips import tell_skipped
 from connector_core.clock import SystemClock
 from connector_core.config import Config, Connector
 from connector_core.errors import ConnectorError
@@ -41,7 +42,7 @@ def serve(session: Session, *, as_json: bool) -> int:
         )
 
     def skipped(connector: Connector, skip: Skip) -> None:
-        session.say(f"{connector.key}: slot {instant(skip.at)} skipped: {skip.reason}")
+        tell_skipped(session, calendar.config, connector, skip)
         tell("skipped", connector.key, slot=skip.at, reason=skip.reason)
 
     settings = calendar.config.serve

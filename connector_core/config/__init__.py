@@ -5,6 +5,7 @@ from connector_core.config.loading import Config, load
 from connector_core.config.models import (
     Connector,
     Destination,
+    Extension,
     LedgerSettings,
     RejectLimit,
     ServeSettings,
@@ -20,6 +21,7 @@ __all__ = [
     "Connector",
     "Destination",
     "Draft",
+    "Extension",
     "InvalidConfigError",
     "LedgerSettings",
     "Problem",

@@ -22,6 +22,7 @@ from connector_core.config.metering import MeteringSettings
 from connector_core.config.models import (
     Connector,
     Destination,
+    Extension,
     LedgerSettings,
     ServeSettings,
     StreamSettings,
@@ -36,7 +37,7 @@ from connector_core.streams import Description
 
 M = TypeVar("M", bound=BaseModel)
 
-TABLES = ("ledger", "serve", "metering", "destinations", "connectors")
+TABLES = ("ledger", "serve", "metering", "destinations", "connectors", "extensions")
 ONE = ("ledger", "serve", "metering")  # tables that there is one of; the others hold one for each name
 MOST_TABLES = 200  # destinations, or connectors, in one file; each one costs checks
 MOST_HINTS = 50  # a hint is a search for the nearest word; nobody reads more of them
@@ -54,6 +55,7 @@ class Config:
     ledger: LedgerSettings
     destinations: Mapping[str, Destination]
     connectors: Mapping[str, Connector]
+    extension_tables: Mapping[str, Extension] = field(default_factory=dict)
     serve: ServeSettings = field(default_factory=ServeSettings)
     metering: MeteringSettings = field(default_factory=MeteringSettings)
     plugins: Mapping[tuple[Kind, str], Plugin | PluginError] = field(default_factory=dict, repr=False)
@@ -87,14 +89,19 @@ class Config:
 
     def extensions(self, connector: Connector) -> tuple[Plugin, ...]:
         """The extension plugins of a wanted connector."""
-        return tuple(self._plugin("extension", name) for name in connector.extensions)
+        names = dict.fromkeys(self.extension_tables[name].type for name in connector.extensions)
+        return tuple(self._plugin("extension", name) for name in names)
+
+    def extension_config(self, name: str) -> dict[str, Any]:
+        """What an extension's `observe` gets for this section: its secrets in plain text."""
+        return dict(revealed(self.extension_tables[name].config))
 
     def loaded(self, connector: Connector) -> tuple[Plugin, ...]:
         """All plugins of a wanted connector that are not broken."""
         kinds: list[tuple[Kind, str]] = [
             ("source", connector.source),
             ("destination", self.destinations[connector.destination].type),
-            *(("extension", name) for name in connector.extensions),
+            *(("extension", self.extension_tables[name].type) for name in connector.extensions),
         ]
         return tuple(found for key in kinds if isinstance(found := self.plugins.get(key), Plugin))
 
@@ -106,7 +113,11 @@ class Config:
 
     def secrets(self) -> frozenset[str]:
         """The texts of all secrets: what the redaction filter hides. Includes the passwords of URLs."""
-        sections = [*(c.config for c in self.connectors.values()), *(d.config for d in self.destinations.values())]
+        sections = [
+            *(one.config for one in self.connectors.values()),
+            *(one.config for one in self.destinations.values()),
+            *(one.config for one in self.extension_tables.values()),
+        ]
         found = set().union(*(texts_of(one) for one in sections))
         for url in (self.ledger.url.reveal(), *_strings(sections)):
             found |= _passwords(url)
@@ -145,6 +156,7 @@ class _Loading:
         self.document, self.replaced, self.now = document, replaced, now
         self.problems: list[Problem] = []
         self.plugins: dict[tuple[Kind, str], Plugin | PluginError] = {}
+        self.extensions: dict[str, Extension] = {}
         self.unusable: dict[tuple[Kind, str], ConfigError] = {}
         self.warnings: list[str] = []
         self.raw: dict[str, Any] = replaced.data
@@ -167,6 +179,7 @@ class _Loading:
             path=self.document.path,
             ledger=_placed(ledger or LedgerSettings(), self.document.path.parent),
             metering=metering or MeteringSettings(),
+            extension_tables=self.extensions,
             serve=serve or ServeSettings(),
             destinations={key: value for key, value in destinations.items() if value},
             connectors={key: value for key, value in connectors.items() if value},
@@ -254,6 +267,20 @@ class _Loading:
         self._fixed(described, at, table)
         return found.model_copy(update={"config": self._section(described, own, at)})
 
+    def _extension(self, name: str, named_at: KeyPath) -> None:
+        """An extension that a wanted connector names: of a table, or of a plugin that needs no settings."""
+        if name in self.extensions:
+            return
+        tables, at = self._tables("extensions"), ("extensions", name)
+        table = tables.get(name, {})
+        own = {key: value for key, value in table.items() if key != "type"}
+        found = self._model(Extension, at, {"type": table.get("type", name)}, key=name, config=own)
+        described = found and self._described("extension", found.type, (*at, "type") if name in tables else named_at)
+        if found and described:
+            self.extensions[name] = found.model_copy(update={"config": self._section(described, own, at)})
+        elif found:
+            self.extensions[name] = found
+
     def _connector(self, key: str, table: dict[str, Any]) -> Connector | None:
         at: KeyPath = ("connectors", key)
         own = table.get("config", {})
@@ -261,7 +288,7 @@ class _Loading:
         if key in self.wanted:
             own = self._source(at, table, own if isinstance(own, dict) else {}, found)
             for index, name in enumerate(found.extensions if found else ()):
-                self._described("extension", name, (*at, "extensions", index))
+                self._extension(name, (*at, "extensions", index))
         target, targets = table.get("destination"), list(self._tables("destinations"))
         if isinstance(target, str) and target and target not in targets:
             listed = f"there are: {', '.join(targets)}" if targets else "add [destinations.NAME]"
@@ -393,6 +420,8 @@ class _Loading:
         top, *rest = path
         if top == "connectors" and rest:
             return rest[0] in self.wanted
+        if top == "extensions" and rest:
+            return rest[0] in self.extensions
         return rest[0] in self.wanted_destinations if top == "destinations" and rest else True
 
 

@@ -226,6 +226,16 @@ class Destination(Settings):
     )
 
 
+class Extension(Settings):
+    """`[extensions.NAME]`: settings of an extension. All keys but `type` belong to the plugin."""
+
+    key: str = Field(description="the NAME in [extensions.NAME]")
+    type: str = Field(min_length=1, description="name of the extension plugin; default: the NAME")
+    config: Mapping[str, Any] = Field(
+        default_factory=dict, repr=False, description="the plugin's own settings; its secrets are of type Secret"
+    )
+
+
 class StreamSettings(Settings):
     """`[connectors.NAME.streams.STREAM]`: what is different for one stream; None means as for the connector."""
 
@@ -251,7 +261,9 @@ class Connector(Settings):
     namespace: str = Field(
         default="", description="schema in the destination; default: the name in lower case, blanks as _; never changes"
     )
-    extensions: tuple[str, ...] = Field(default=(), description="names of extension plugins that take part in its runs")
+    extensions: tuple[str, ...] = Field(
+        default=(), description="extensions that take part in its runs: NAMEs of [extensions.NAME], or of plugins"
+    )
     config: Mapping[str, Any] = Field(
         default_factory=dict, repr=False, description="the source's own settings; its secrets are of type Secret"
     )

@@ -406,7 +406,7 @@ def test_status_before_the_first_run_is_pending_and_makes_nothing(folder: Path) 
     before = files(folder)
     done = command("status", cwd=folder, trees=[SITE])  # no variable has to be set for it
     assert done.returncode == 0
-    assert re.search(r"^shop +shop +pending$", done.stdout, re.MULTILINE)
+    assert re.search(r"^shop +shop +pending +due now$", done.stdout, re.MULTILINE)
     (one,) = json.loads(command("status", "--json", cwd=folder).stdout)["connectors"]
     assert (one["connector"], one["state"], one["enabled"], one["namespace"]) == ("shop", "pending", True, "shop")
     assert files(folder) == before

@@ -273,17 +273,17 @@ def test_status_after_runs(tmp_path: Path) -> None:
     project = Scripted(tmp_path, data(bad=1))
     run(project, "run")
     text = run(project, "status").stdout
-    assert cells(text, "shop")[:3] == ["shop", "shop", "succeeded"]
+    assert cells(text, "shop")[:3] == ["shop", "shop", "active"]
     assert cells(text, "shop")[-3:] == ["23", "23", "1"]
     assert cells(text, "orders")[1].startswith("2026-01-01T00:06:00")
     assert cells(text, "orders")[2:4] == ["7", "21"]
     project.serve(data(faults={"orders": {"1": "fail"}}))
     run(project, "run")
     text = run(project, "status").stdout
-    assert cells(text, "shop")[2] == "failed"
+    assert cells(text, "shop")[2:4] == ["in", "error"]
     assert "shop: last error: a lasting fault" in text
     (one,) = json.loads(run(project, "status", "--json").stdout)["connectors"]
-    assert (one["state"], one["rows_today"], one["rejects"], one["last_run"]["exit_code"]) == ("failed", 23, 1, 4)
+    assert (one["state"], one["rows_today"], one["rejects"], one["last_run"]["exit_code"]) == ("in error", 23, 1, 4)
 
 
 # --- signals

@@ -130,3 +130,41 @@ def test_pause_and_resume(shop: Shop, typed: Type) -> None:
         assert one == {"connector": "shop", "paused": None, "changed": False}
         assert "UTC 13:30  Today at 13:30 UTC" in typed("schedule")
     assert 'did you mean "shop"?' in typed("pause", "shp", code=2)
+
+
+def test_status_in_the_words_of_stitch(shop: Shop, typed: Type) -> None:
+    def one() -> dict[str, Any]:
+        (found,) = json.loads(typed("status", "--json"))["connectors"]
+        return {key: found[key] for key in ("state", "last_sync", "next_sync", "rows_this_period")}
+
+    with time_machine.travel("2026-06-01T07:00:00Z", tick=False):
+        assert one() == {
+            "state": "pending", "last_sync": None, "next_sync": "2026-06-01T07:30:00Z", "rows_this_period": None,
+        }  # fmt: skip
+    with time_machine.travel("2026-06-01T07:31:00Z", tick=False):
+        typed("run")
+        assert one() == {
+            "state": "active", "last_sync": "2026-06-01T07:31:00Z", "next_sync": "2026-06-01T13:30:00Z",
+            "rows_this_period": 1,
+        }  # fmt: skip
+        with shop.ledger() as ledger, ledger.lease("connector:shop", "r"):
+            ledger.begin_run("shop", trigger="manual", run_id="r")
+            assert one()["state"] == "in progress"
+            ledger.finish_run("r", status="stopped", exit_code=130)
+        shop.serve({"streams": FEW["streams"], "records": {}, "faults": {"things": {"1": "fail"}}})
+        typed("run", code=4)
+        assert one()["state"] == "in error"
+        assert one()["last_sync"] == "2026-06-01T07:31:00Z"
+        typed("pause", "shop", "--why", "the site moves")
+        assert (one()["state"], one()["next_sync"]) == ("paused", None)
+        text = typed("status")
+        assert re.search(r"^shop +shop +paused +2026-06-01 07:31:00Z +1 +1 +0$", text, re.MULTILINE)
+        assert "the site moves; connector-core resume shop" in text
+        shop.write("enabled = false\n")
+        typed("resume", "shop")
+        assert one()["state"] == "paused"
+        shop.write("")
+        path = shop.folder / "connectors.toml"
+        path.write_text(path.read_text().replace("connectors.shop", "connectors.other"))
+        states = {found["connector"]: found["state"] for found in json.loads(typed("status", "--json"))["connectors"]}
+        assert states == {"other": "pending", "shop": "not configured"}

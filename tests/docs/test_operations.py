@@ -11,6 +11,7 @@ import pytest
 from connector_desk.sandbox import Sandbox
 from connector_desk.sandbox.settings import DEMO
 from tests.docs.blocks import README, ROOT, block, shell_lines
+from tests.support.receiver import receiving
 from tests.support.typed import Typed, typed
 
 PAGE = ROOT / "docs" / "operations.md"
@@ -21,12 +22,15 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Typed
     """What came of each command, typed in the folder of the README's example after a first run."""
     folder = tmp_path_factory.mktemp("operator")
     file = folder / "connectors.toml"
-    file.write_text(block(README, "toml", "stitch_desk"))
+    connector = "[connectors.stitch_desk]"
+    told = block(README, "toml", "stitch_desk").replace(f"{connector} ", f'{connector}\nextensions = ["alerts"] ')
+    file.write_text(told + block(PAGE, "toml", "extensions.alerts"))
     file.chmod(0o600)
     before = dict(os.environ)
-    with Sandbox(dataclasses.replace(DEMO, now="2026-06-01T12:00:00Z")) as desk:
+    with Sandbox(dataclasses.replace(DEMO, now="2026-06-01T12:00:00Z")) as desk, receiving() as receiver:
         known = dataclasses.asdict(desk.credentials) | {"site_url": desk.url}
         os.environ.update({f"DESK_{name.upper()}": str(value) for name, value in known.items()})
+        os.environ.update({"ALERTS_URL": receiver.url, "ALERTS_SECRET": "a signing key"})
         try:
             typed(folder, "run")
             yield {" ".join(words[1:]): typed(folder, *words[1:]) for words in commands()}
@@ -58,3 +62,6 @@ def test_the_page_says_what_they_show(day: Mapping[str, Typed]) -> None:
     assert "Nothing was changed" in day["reset stitch_desk cases --dry-run"].out
     assert "replies" in day["reset stitch_desk cases --dry-run"].out
     assert "368 " in day["run"].out
+    assert "paused by" in day["status"].out
+    assert len(day["schedule stitch_desk --count 5"].out.splitlines()) == 6
+    assert "alerts: delivered" in day["webhook test"].out
