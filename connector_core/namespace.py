@@ -143,7 +143,7 @@ def claim(space: Namespace, connector: str, *, epoch: int, after: int) -> Claim:
         answer = Claim(
             epoch=fence.epoch,
             sequence=fence.sequence,
-            bookmarks=_bookmarks(space),
+            bookmarks=bookmarks(space),
             receipts=receipts(space, after),
             tables=tuple(found.tables.values()),
             columns=found.columns,
@@ -335,7 +335,7 @@ def _highest_sequence(space: Namespace, there: Mapping[str, Mapping[str, str]]) 
     return max((int(value) for value in highest if value is not None), default=0)
 
 
-def _bookmarks(space: Namespace) -> dict[str, Mapping[str, Any]]:
+def bookmarks(space: Namespace) -> dict[str, Mapping[str, Any]]:
     """The newest bookmark of each root stream."""
     sql = space.sql
     stream, bookmark, sequence = map(sql.quote, ("stream", "bookmark", "sequence"))

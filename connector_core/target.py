@@ -8,11 +8,21 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from connector_core import adopt, rejected, staging, write
-from connector_core.batch import Batch, Claim, Receipt, Reject
+from connector_core import adopt, evolve, rejected, staging, write
+from connector_core.batch import Batch, Claim, Part, Receipt, Reject, SchemaChange
 from connector_core.clock import SystemClock
 from connector_core.errors import DestinationError, RetryableError
-from connector_core.namespace import COMMITS, FENCE, REJECTED, claim, read_fence, receipts
+from connector_core.namespace import (
+    COMMITS,
+    FENCE,
+    REJECTED,
+    Registry,
+    bookmarks,
+    claim,
+    read_fence,
+    receipts,
+    registry,
+)
 from connector_core.reset import finish, reset
 from connector_core.sql import Namespace, Sql
 from connector_core.tables import Traits
@@ -70,6 +80,34 @@ class SqlTarget:
             if sql is None or COMMITS not in self._space(sql).there():
                 return ()
             return receipts(self._space(sql), after)
+
+    def look(self) -> Claim:
+        """What `claim` would tell of bookmarks, tables and columns, without claiming and without changing anything;
+        epoch and sequence are 0."""
+        with _once(), self._open(write=False) as sql:
+            if sql is None or COMMITS not in self._space(sql).there():
+                return Claim(epoch=0, sequence=0, bookmarks={})
+            found = registry(self._space(sql))
+            return Claim(
+                epoch=0,
+                sequence=0,
+                bookmarks=bookmarks(self._space(sql)),
+                tables=tuple(found.tables.values()),
+                columns=found.columns,
+            )
+
+    def changes(self, parts: Sequence[Part]) -> Sequence[SchemaChange]:
+        """What loading these parts would change of the tables; changes nothing. What a load may add beyond that, for
+        properties that no schema declares, depends on the records."""
+        with _once(), self._open(write=False) as sql:
+            if sql is None:
+                return [SchemaChange(table=table.name, what="created") for part in parts for table in part.tables]
+            space = self._space(sql)
+            if COMMITS in space.there():
+                known = registry(space)
+            else:
+                known = Registry(tables={}, columns=(), parents={}, versions={}, there=space.there())
+            return evolve.plan(space, known, parts).changes
 
     def rejects(self, stream: str | None = None, *, limit: int | None = None) -> Sequence[Reject]:
         """See `Target.rejects`."""

@@ -140,6 +140,18 @@ def check(context: typer.Context, names: Names = None, as_json: Json = False) ->
 
 
 @app.command()
+def plan(context: typer.Context, names: Names = None, as_json: Json = False) -> None:
+    """Show what a run would do, and what it costs: calls, records, changes of tables. Changes nothing."""
+
+    def work(session: Session) -> int:
+        from connector_core.cli.plan import planned as command
+
+        return command(session, names or (), as_json=as_json)
+
+    _run(context, work)
+
+
+@app.command()
 def run(
     context: typer.Context,
     names: Names = None,

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from connector_core.budget import Budget
 from connector_core.cli.exit_codes import worst
 from connector_core.cli.output import as_json as plain
 from connector_core.cli.output import counted, print_json, print_line, print_table
@@ -15,6 +16,7 @@ from connector_core.config import Config, Connector
 from connector_core.config.problems import did_you_mean
 from connector_core.config.units import spoken
 from connector_core.errors import ConfigError, ConnectorError
+from connector_core.fetch import Fetcher, RetryRules
 from connector_core.hooks import Hooks
 from connector_core.plugins import assemble
 from connector_core.streams import Catalog
@@ -89,10 +91,8 @@ def _tried(session: Session, part: str, work: Callable[[], list[str]]) -> Checke
         return Checked(part=part, ok=False, found=[str(error)], exit_code=error.exit_code)
 
 
-def _source(session: Session, hooks: Hooks, config: Config, connector: Connector) -> list[str]:
-    """Sign in and list the streams, as a run does it: within the call budget, repeating what may pass."""
-    from connector_core.budget import Budget
-    from connector_core.fetch import Fetcher, RetryRules
+def fetcher(session: Session, hooks: Hooks, config: Config, connector: Connector) -> Fetcher:
+    """Signs in at the source and calls it as a run does: within the call budget, repeating what may pass."""
 
     clock, stop = SystemClock(), threading.Event()
     settings = config.source_config(connector.key)
@@ -114,8 +114,12 @@ def _source(session: Session, hooks: Hooks, config: Config, connector: Connector
         longest_wait=connector.longest_wait,
     )
     client = hooks.authenticate(settings)
-    fetcher = Fetcher(hooks, settings, client, budget=budget, rules=rules, clock=clock, stop=stop, waiting=waiting)
-    catalog = fetcher.discover()
+    return Fetcher(hooks, settings, client, budget=budget, rules=rules, clock=clock, stop=stop, waiting=waiting)
+
+
+def _source(session: Session, hooks: Hooks, config: Config, connector: Connector) -> list[str]:
+    """Sign in and list the streams."""
+    catalog = fetcher(session, hooks, config, connector).discover()
     _known_streams(connector, catalog)
     names = ", ".join(stream.name for stream in catalog.streams)
     return [f"{counted(len(catalog.streams), 'stream')} ({names}), {counted(catalog.requests, 'call')}"]

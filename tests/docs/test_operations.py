@@ -65,3 +65,4 @@ def test_the_page_says_what_they_show(day: Mapping[str, Typed]) -> None:
     assert "paused by" in day["status"].out
     assert len(day["schedule stitch_desk --count 5"].out.splitlines()) == 6
     assert "alerts: delivered" in day["webhook test"].out
+    assert "tables: stay as they are" in day["plan stitch_desk"].out
