@@ -81,6 +81,7 @@ NEW = [
 
 def test_tables_and_split_columns_of_stitch_are_continued(tmp_path: Path, database: str) -> None:
     project = shop(tmp_path, database, NEW)
+    project.query(f"ALTER DATABASE {database} SET TimeZone = 'America/St_Johns'")
     columns = project.query("SELECT attname FROM pg_attribute WHERE attrelid = 'shop.things'::regclass AND attnum > 0")
     project.query("CREATE VIEW shop.newest AS SELECT * FROM shop.things__tags")
     report = project.go()
@@ -119,6 +120,7 @@ def test_tables_and_split_columns_of_stitch_are_continued(tmp_path: Path, databa
     tags = sorted((row["_sdc_source_key_id"], row["_sdc_level_0_id"], row["value"]) for row in project.rows("newest"))
     assert tags == [(1, 0, "a"), (1, 1, "b"), (2, 0, "d"), (3, 0, "e"), (3, 1, "f")]
     assert rows[2]["_sdc_batched_at"] > "2020"
+    assert rows[2]["at"] == "2019-08-09T00:00:00"
     widened = {change.change.column for change in project.told(SchemaChanged) if change.change.what == "widened"}
     assert widened == {"name", "score", "small"}
 
