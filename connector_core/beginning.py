@@ -30,6 +30,7 @@ def families(streams: Sequence[Stream], connector: Connector, options: RunOption
             f"there is no stream {unknown[0]!r} in {connector.source}",
             hint=f"it has {', '.join(sorted(names))}",
             place=Place(connector=connector.key),
+            code="stream_unknown",
         )
     wanted = set(options.select)
     found = []
@@ -55,6 +56,7 @@ def _refuse_lookback(root: Stream, connector: Connector) -> None:
             f"stream {root.name!r} has no primary key, and lookback needs one",
             hint=f"take lookback out of [connectors.{connector.key}.streams.{root.name}]",
             place=Place(connector=connector.key, stream=root.name),
+            code="lookback_key",
         )
 
 
@@ -83,6 +85,7 @@ def start_date(
             "be read again from there, at the cost of its calls",
             hint=f"run it once with --confirm, or set start_date = {_day(first)}",
             place=Place(connector=connector.key),
+            code="start_date_changed",
         )
     return wanted or first or datetime.combine((now - YEAR).date(), time(), UTC)
 

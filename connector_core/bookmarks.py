@@ -64,6 +64,7 @@ class Bookmark:
                 raise ConfigError(
                     f"the bookmark of stream {stream!r} has version {stored['version']!r}; this engine knows version 1",
                     hint="install a newer connector-core",
+                    code="bookmark_version",
                 )
             return Bookmark(
                 value=_value(stored["value"]),
@@ -76,6 +77,7 @@ class Bookmark:
             raise ConfigError(
                 f"the bookmark of stream {stream!r} in the destination cannot be read: {error!r}",
                 hint=f"restore _sdc_commits from a backup, or read everything again: connector-core reset {stream}",
+                code="bookmark_unreadable",
             ) from error
 
 

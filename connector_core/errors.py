@@ -23,13 +23,14 @@ The exit codes are those of facts/fault_catalogue.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where something happened; every part is optional. `url` never carries a query's secrets."""
+    """Where something happened; every part is optional. `url` never carries a query's secrets, `captured` is the file
+    with what the other side sent."""
 
     connector: str | None = None
     stream: str | None = None
@@ -39,20 +40,36 @@ class Place:
     file: str | None = None
     line: int | None = None
     url: str | None = None
+    captured: str | None = None
 
     def __str__(self) -> str:
         named = ((f.name, getattr(self, f.name)) for f in fields(self))
         return ", ".join(f"{name} {value}" for name, value in named if value is not None)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the other side sent when it went wrong: for a file beside the ledger that the error names.
+
+    `kind` is page or records, `text` the beginning of what came, `head` facts about it (status, headers). Secrets are
+    taken out when it is written (`connector_core.captured`).
+    """
+
+    kind: str
+    text: bytes | str = field(repr=False)
+    head: Mapping[str, str] = field(default_factory=dict)
+
+
 class ConnectorError(Exception):
     """Base of all errors a user may meet: what happened, where, and what to do next.
 
-    `code` is stable and may be matched by scripts; `message` is for people and may be reworded.
+    `code` is stable and may be matched by scripts (docs/errors.md lists them); `message` is for people and may be
+    reworded. `evidence` is what the other side sent, where that helps.
     """
 
     exit_code = 6
     code = "internal"
+    evidence: Evidence | None = None
 
     def __init__(self, message: str, *, hint: str = "", place: Place | None = None, code: str = "") -> None:
         super().__init__(message)
@@ -69,9 +86,15 @@ class ConnectorError(Exception):
         self.place = replace(self.place, **missing)
         return self
 
+    def showing(self, evidence: Evidence | None) -> Self:
+        """The same error with what the other side sent, unless it has that already."""
+        self.evidence = self.evidence or evidence
+        return self
+
     def __str__(self) -> str:
         where = str(self.place)
-        return self.message + (f" ({where})" if where else "") + (f" - {self.hint}" if self.hint else "")
+        told = self.message + (f" ({where})" if where else "") + (f" - {self.hint}" if self.hint else "")
+        return f"{told} [{self.code}]"
 
 
 class ConfigError(ConnectorError):

@@ -128,14 +128,14 @@ class Fetcher:
                 hint="run again later, or raise longest_wait",
                 place=error.place,
                 code="wait_too_long",
-            ) from error
+            ).showing(error.evidence) from error
         raise SourceError(
             f"{error.message}; given up after {state.attempt_number} attempts",
             hint=error.hint
             or "rows loaded so far are safe and the next run goes on from there; look at the source's status",
             place=error.place,
             code=error.code,
-        ) from error
+        ).showing(error.evidence) from error
 
 
 def _error(state: tenacity.RetryCallState) -> RetryableError:

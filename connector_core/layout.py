@@ -317,6 +317,7 @@ class StreamLayout:
                     f"its column holds {', '.join(known)}",
                     hint="a key cannot change its type; `reset` the stream to load it again",
                     place=Place(stream=self.stream.name),
+                    code="key_type",
                 )
 
 

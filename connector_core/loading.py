@@ -18,6 +18,7 @@ from connector_core.errors import (
     BusyError,
     ConnectorError,
     DestinationError,
+    Evidence,
     RefusedError,
     RejectLimitError,
     RetryableError,
@@ -37,6 +38,7 @@ ATTEMPTS = 5
 OUTSIDE: tuple[type[ConnectorError], ...] = (RetryableError, UnknownCommitError)
 """What passes for claims, reads and resets: they may be repeated, also when nobody knows whether they were committed. A
 destination that cannot be reached ends what has not begun."""
+FIRST = 10  # rejected records that are shown when there are too many
 
 
 def when_free(act: Callable[[], T], *, wait: float, clock: Clock, stop: threading.Event) -> T:
@@ -191,7 +193,7 @@ class Loader:
                 if (found := self._find(batch)) is not None:
                     return found
                 batch = replace(batch, epoch=self._epoch)
-        raise DestinationError(f"batch {batch.number} could not be committed in {ATTEMPTS} attempts")
+        raise DestinationError(f"batch {batch.number} could not be committed in {ATTEMPTS} attempts", code="not_committed")
 
     def _find(self, batch: Batch) -> Receipt | None:
         """Claim again, which waits for the doubtful transaction, and look whether it was committed."""
@@ -206,7 +208,7 @@ class Loader:
 
     def _check_limit(self, ready: Slice) -> None:
         if self._limit and self._limit.crossed(rejected=self._rejected, extracted=self._extracted):
-            for reject in ready.rejects[:10]:
+            for reject in ready.rejects[:FIRST]:
                 log.error(
                     "rejected: stream %s, key %s, %s at %s",
                     reject.stream,
@@ -217,8 +219,8 @@ class Loader:
             raise RejectLimitError(
                 f"max_rejects was crossed: {self._rejected:,} of {self._extracted:,} records were rejected; "
                 "the batch was not loaded",
-                hint="the first ten are in the log; mend the source or raise max_rejects",
-            )
+                hint="the first of them are in the log; mend the source or raise max_rejects",
+            ).showing(_evidence(ready.rejects[:FIRST]))
 
     def _announce(self, receipt: Receipt, ready: Slice) -> None:
         seam("observe.before")
@@ -229,3 +231,9 @@ class Loader:
             codes = Counter(reject.code for reject in ready.rejects)
             self._tell(RecordsRejected, stream=receipt.stream, codes=dict(codes), first=ready.rejects[0].reason)
         seam("observe.after")
+
+
+def _evidence(rejects: Sequence[Reject]) -> Evidence:
+    """Records that were not loaded, so that no `_sdc_rejected` has them."""
+    told = (f"{reject.stream}: {reject.reason} at {reject.path} [{reject.code}]\n{reject.record}" for reject in rejects)
+    return Evidence(kind="records", text="\n\n".join(told))

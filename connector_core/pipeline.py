@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from connector_core import beginning, claiming, extraction_log, hanging
+from connector_core import beginning, captured, claiming, extraction_log, hanging
 from connector_core.batch import Claim, Counts, Receipt, Target
 from connector_core.bookmarks import Bookmark
 from connector_core.budget import Budget, Stopped
@@ -51,6 +51,7 @@ from connector_core.ledger import Ledger
 from connector_core.loading import OUTSIDE, Loader, patiently
 from connector_core.metering import quota
 from connector_core.plugins import assemble
+from connector_core.redact import redactor
 from connector_core.run_report import RunOptions, RunReport
 from connector_core.shape import Shaper
 from connector_core.slices import Cut, Slice, SliceQueue, room
@@ -202,7 +203,7 @@ class Run:
             with hanging.watched(hooks, after=connector.run_seconds, patience=connector.hook_seconds, hung=hung):
                 self._run(hooks, work)
         except ConnectorError as error:
-            self._tally.errors.append(error)
+            self._note(error)
         except Stopped:
             pass
         finally:
@@ -219,6 +220,13 @@ class Run:
         )
         return finished
 
+    def _note(self, error: ConnectorError) -> None:
+        """An error for the report; what the other side sent is kept in a file."""
+        if error.evidence is not None:
+            redact = redactor(self._config.secrets())
+            captured.keep(error, beside=self._config.folder, redact=redact, now=self._clock.now())
+        self._tally.errors.append(error)
+
     def _hear_stop(self) -> None:
         """Whoever waits for the source hears at once that the run was stopped."""
         while not self._halt.is_set():
@@ -230,7 +238,8 @@ class Run:
         with hooks.connect(config.destination_config(connector.destination), connector.namespace) as target:
             claim = self._claim(hooks, target)
             source_config = config.source_config(connector.key)
-            client = hooks.authenticate(source_config)
+            with config.blamed("connectors", connector.key, "config"):
+                client = hooks.authenticate(source_config)
             log.info("claimed epoch %d of %s; asking for the streams", claim.epoch, connector.namespace)
             fetch = Fetcher(
                 hooks,
@@ -245,7 +254,7 @@ class Run:
                 ),
             )
             bound = Bound(self._clock)
-            with self._ledger.step(self._run_id, "discovery"):
+            with self._ledger.step(self._run_id, "discovery"), config.blamed("connectors", connector.key, "config"):
                 catalog = fetch.discover()
             bound.learn(catalog.served_at)
             families = beginning.families(catalog.streams, connector, self._options)
@@ -429,7 +438,7 @@ class Run:
         """A reader has finished: other streams go on, unless the credentials were refused or a plugin is broken."""
         error = ended.error
         if isinstance(error, ConnectorError):
-            self._tally.errors.append(error.at(connector=self._connector.key, stream=ended.stream))
+            self._note(error.at(connector=self._connector.key, stream=ended.stream))
             log.debug("the traceback of stream %s", ended.stream, exc_info=error)
             if isinstance(error, AuthError | PluginError):
                 self._halt.set()

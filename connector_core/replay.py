@@ -43,7 +43,9 @@ def replay_rejects(
     def work(session: Session) -> None:
         families = {member.name: family for family in session.families for member in family}
         if stream is not None and stream not in families:
-            raise ConfigError(f"there is no stream {stream!r}", hint=f"there are {', '.join(sorted(families))}")
+            raise ConfigError(
+                f"there is no stream {stream!r}", hint=f"there are {', '.join(sorted(families))}", code="stream_unknown"
+            )
         shapers = {member.name: session.shaper(member) for family in session.families for member in family}
         for name, family in families.items():
             if stream is not None and name != stream:

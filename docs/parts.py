@@ -19,10 +19,12 @@ from connector_core import batch, events, hookspecs, streams
 from connector_core.config import fields, models
 from connector_core.config.secrets import Secret
 from connector_core.config.units import BYTES, brief
+from connector_core.error_codes import Code
 from connector_core.evolve import ROOT_COLUMNS, SUB_COLUMNS
 from connector_core.namespace import OWN_TABLES
 from connector_core.shape import CODES
 from connector_core.tables import Kind
+from docs.raised import raised
 
 UNITS: Mapping[str, str] = {
     "duration": "duration",
@@ -217,6 +219,19 @@ def rejected_columns() -> str:
 def codes() -> str:
     """Every reason for which a record is rejected."""
     return table(["Code", "Meaning"], [[f"`{code}`", meaning] for code, meaning in CODES.items()])
+
+
+# --- errors
+
+
+def error_codes(listed: Mapping[str, Code]) -> str:
+    """Every code with the exit code of its errors, what causes it and what to do."""
+    exits = raised()
+    rows = [
+        [f"`{code}`", ", ".join(map(str, sorted(exits[code]))), about.cause, about.next]
+        for code, about in listed.items()
+    ]
+    return table(["Code", "Exit", "Cause", "Next step"], rows)
 
 
 # --- hooks

@@ -179,7 +179,9 @@ def run(
         from connector_core.run_report import RunOptions
 
         if due and (full or select or allow_deletes or confirm):
-            raise ConfigError("--due runs connectors as they are configured", hint="leave the other options out")
+            raise ConfigError(
+                "--due runs connectors as they are configured", hint="leave the other options out", code="usage"
+            )
         if due:
             return run_due(session, names or (), as_json=as_json)
         options = RunOptions(

@@ -24,11 +24,12 @@ from connector_core.streams import Catalog
 
 @dataclass(kw_only=True)
 class Checked:
-    """What was found out about one part of a connector: `ok`, and lines for people."""
+    """What was found out about one part of a connector: `ok`, and lines for people; `code` is that of its error."""
 
     part: str
     ok: bool = True
     found: list[str] = field(default_factory=list)
+    code: str | None = None
     exit_code: int = 0
 
 
@@ -37,7 +38,7 @@ def check(session: Session, names: Collection[str], *, as_json: bool) -> int:
     config = session.load(names or None)
     codes = []
     for connector in session.chosen(config, names):
-        found = parts(session, config, connector)
+        found = parts(session, config, connector, keep=True)
         codes += [part.exit_code for part in found]
         if as_json:
             print_json(
@@ -62,8 +63,9 @@ def print_checked(session: Session, connector: Connector, found: list[Checked]) 
     print_table(["", "", ""], rows, indent=2)
 
 
-def parts(session: Session, config: Config, connector: Connector) -> list[Checked]:
-    """Try one connector's plugins, its source and its destination."""
+def parts(session: Session, config: Config, connector: Connector, *, keep: bool) -> list[Checked]:
+    """Try one connector's plugins, its source and its destination. With `keep` a page that the source sent and that
+    cannot be used is kept in a file."""
     enabled = "" if connector.enabled else ", not enabled"
     found = [Checked(part="configuration", found=[f"{config.path}{enabled}"])]
     found.append(_tried(session, "plugins", lambda: _plugins(config, connector)))
@@ -72,7 +74,7 @@ def parts(session: Session, config: Config, connector: Connector) -> list[Checke
     hooks = assemble(connector, config)
     return [
         *found,
-        _tried(session, "source", lambda: _source(session, hooks, config, connector)),
+        _tried(session, "source", lambda: _source(session, hooks, config, connector), keep=keep),
         _tried(session, "destination", lambda: _destination(hooks, config, connector)),
     ]
 
@@ -83,12 +85,14 @@ def _plugins(config: Config, connector: Connector) -> list[str]:
     return list(dict.fromkeys(f"{plugin.distribution} {plugin.version}" for plugin in plugins))
 
 
-def _tried(session: Session, part: str, work: Callable[[], list[str]]) -> Checked:
+def _tried(session: Session, part: str, work: Callable[[], list[str]], *, keep: bool = False) -> Checked:
     try:
         return Checked(part=part, found=work())
     except ConnectorError as error:
         session.show_traceback(error)
-        return Checked(part=part, ok=False, found=[str(error)], exit_code=error.exit_code)
+        if keep:
+            session.keep(error)
+        return Checked(part=part, ok=False, found=[str(error)], code=error.code, exit_code=error.exit_code)
 
 
 def fetcher(session: Session, hooks: Hooks, config: Config, connector: Connector) -> Fetcher:
@@ -113,13 +117,15 @@ def fetcher(session: Session, hooks: Hooks, config: Config, connector: Connector
         pause=connector.retry_wait,
         longest_wait=connector.longest_wait,
     )
-    client = hooks.authenticate(settings)
+    with config.blamed("connectors", connector.key, "config"):
+        client = hooks.authenticate(settings)
     return Fetcher(hooks, settings, client, budget=budget, rules=rules, clock=clock, stop=stop, waiting=waiting)
 
 
 def _source(session: Session, hooks: Hooks, config: Config, connector: Connector) -> list[str]:
     """Sign in and list the streams."""
-    catalog = fetcher(session, hooks, config, connector).discover()
+    with config.blamed("connectors", connector.key, "config"):
+        catalog = fetcher(session, hooks, config, connector).discover()
     _known_streams(connector, catalog)
     names = ", ".join(stream.name for stream in catalog.streams)
     return [f"{counted(len(catalog.streams), 'stream')} ({names}), {counted(catalog.requests, 'call')}"]
@@ -132,6 +138,7 @@ def _known_streams(connector: Connector, catalog: Catalog) -> None:
             raise ConfigError(
                 f"[connectors.{connector.key}.streams.{name}] names no stream of {connector.source}",
                 hint=did_you_mean(name, names),
+                code="stream_unknown",
             )
 
 

@@ -62,7 +62,9 @@ def table_history(session: Session, name: str | None, table: str, limit: int, *,
         if name is None:
             names = [one.connector for one in ledger.connectors()] if ledger is not None else []
             if len(names) != 1:
-                raise ConfigError("--table needs the connector's name", hint=f"there are: {', '.join(names) or 'none'}")
+                raise ConfigError(
+                    "--table needs the connector's name", hint=f"there are: {', '.join(names) or 'none'}", code="usage"
+                )
             (name,) = names
         if ledger is not None:
             session.known_anywhere(config, ledger, name)

@@ -93,6 +93,7 @@ def _filter(ledger: Ledger, wanted: Wanted) -> LogFilter:
         raise ConfigError(
             f"there is no level {wanted.level!r}",
             hint=did_you_mean(wanted.level.lower(), names, f"there are: {', '.join(names)}"),
+            code="usage",
         )
     now = ledger.now()
     return LogFilter(

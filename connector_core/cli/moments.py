@@ -24,4 +24,5 @@ def moment(text: str | None, now: datetime, option: str) -> datetime | None:
         raise ConfigError(
             f"{option} {text!r} is no instant",
             hint="write a date such as 2026-01-31, an instant such as 2026-01-31T07:30Z, or how long ago: 90m, 2d",
+            code="usage",
         ) from None

@@ -20,7 +20,9 @@ def reset(
     """Reset the named root streams, or all with `whole`. `dry_run` only tells; else `yes`, or a yes on the terminal,
     is needed."""
     if bool(streams) == whole:
-        raise ConfigError("name the streams to reset, or all of them with --all", hint=f"reset {name} STREAM")
+        raise ConfigError(
+            "name the streams to reset, or all of them with --all", hint=f"reset {name} STREAM", code="usage"
+        )
     config = session.load([name])
     (connector,) = session.chosen(config, [name])
     clock, stop = SystemClock(), threading.Event()
@@ -69,7 +71,11 @@ def _confirm(plan: ResetPlan, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise ConfigError("a reset needs your confirmation", hint="look at it with --dry-run, then add --yes")
+        raise ConfigError(
+            "a reset needs your confirmation", hint="look at it with --dry-run, then add --yes", code="not_confirmed"
+        )
     print("Type yes to go on: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != "yes":
-        raise ConfigError(f"the reset of {plan.connector!r} was not confirmed", hint="nothing was changed")
+        raise ConfigError(
+            f"the reset of {plan.connector!r} was not confirmed", hint="nothing was changed", code="not_confirmed"
+        )

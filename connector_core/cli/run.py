@@ -86,7 +86,9 @@ def _enabled(session: Session, config: Config, names: Collection[str]) -> list[C
     for connector in connectors:
         if not connector.enabled:
             raise ConfigError(
-                f"connector {connector.key!r} is disabled", hint=f"set enabled = true in [connectors.{connector.key}]"
+                f"connector {connector.key!r} is disabled",
+                hint=f"set enabled = true in [connectors.{connector.key}]",
+                code="connector_disabled",
             )
     return connectors
 

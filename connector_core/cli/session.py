@@ -55,7 +55,11 @@ class Session:
     def chosen(self, config: Config, names: Collection[str]) -> list[Connector]:
         """The connectors that a command was given by name, else all enabled ones. Raises `ConfigError` for none."""
         if not names and not any(connector.enabled for connector in config.connectors.values()):
-            raise ConfigError(f"no connector in {self.file} is enabled", hint="set enabled = true in one of them")
+            raise ConfigError(
+                f"no connector in {self.file} is enabled",
+                hint="set enabled = true in one of them",
+                code="connector_disabled",
+            )
         return [c for key, c in config.connectors.items() if key in names or (not names and c.enabled)]
 
     def known(self, config: Config, names: Collection[str]) -> None:
@@ -147,18 +151,29 @@ class Session:
         except Exception as error:
             return self.failed(error)
 
+    def keep(self, error: ConnectorError) -> None:
+        """Keep what the other side sent when it went wrong, without secrets, in a file beside the configuration."""
+        if error.evidence is not None:
+            from connector_core.captured import keep
+            from connector_core.clock import SystemClock
+
+            keep(error, beside=self.file.parent, redact=self.redact, now=SystemClock().now())
+
     def failed(self, error: Exception) -> int:
         """Say what went wrong, where, and what to do; gives the exit code. Unexpected errors leave a crash file."""
         from connector_core.config.problems import InvalidConfigError
 
         if isinstance(error, ConnectorError):
-            for line in error.lines() if isinstance(error, InvalidConfigError) else [str(error)]:
+            several = (
+                [f"{line} [{error.code}]" for line in error.lines()] if isinstance(error, InvalidConfigError) else []
+            )
+            for line in several or [str(error)]:
                 self.say(f"error: {line}")
             self.show_traceback(error)
             return error.exit_code
         where = self._write_crash(error)
         told = f"; the details are in {where}" if where else ""
-        self.say(f"error: internal error: {type(error).__name__}: {error}{told}")
+        self.say(f"error: internal error: {type(error).__name__}: {error}{told} [internal]")
         self.show_traceback(error)
         return 6
 

@@ -76,7 +76,7 @@ class Setup:
                 raise
             return None, [Checked(part="configuration", ok=False, exit_code=self._session.failed(error))]
         self._session.use(config)
-        return config, parts(self._session, config, config.connectors[plan.key])
+        return config, parts(self._session, config, config.connectors[plan.key], keep=False)
 
     def write_anyway(self) -> bool:
         """What to do after a failure: True is to write, False to ask again (or, without a terminal, to give up)."""

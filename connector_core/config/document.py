@@ -45,13 +45,14 @@ class Document:
     lines: Mapping[KeyPath, int]
     readable_by_all: bool = False
 
-    def line_of(self, path: KeyPath) -> int | None:
-        """The line of a key, or of the nearest table around it; None for what stands nowhere."""
-        while path:
-            if path in self.lines:
-                return self.lines[path]
-            path = path[:-1]
-        return None
+
+def line_of(lines: Mapping[KeyPath, int], path: KeyPath) -> int | None:
+    """The line of a key, or of the nearest table around it; None for what stands nowhere."""
+    while path:
+        if path in lines:
+            return lines[path]
+        path = path[:-1]
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,7 @@ def _explained(message: str, text: str) -> tuple[str, int | None]:
 
 
 def _refused(path: Path, message: str, line: int | None = None, hint: str = "") -> InvalidConfigError:
-    return InvalidConfigError(path, [Problem(path=(), message=message, hint=hint, line=line)])
+    return InvalidConfigError(path, [Problem(path=(), message=message, hint=hint, line=line)], code="config_file")
 
 
 @dataclass(slots=True)

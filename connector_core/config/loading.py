@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from connector_core import plugins
 from connector_core.clock import SystemClock
 from connector_core.config import placeholders, section
-from connector_core.config.document import Document, Draft, parse, read
+from connector_core.config.document import Document, Draft, line_of, parse, read
 from connector_core.config.metering import MeteringSettings
 from connector_core.config.models import (
     Connector,
@@ -28,10 +29,10 @@ from connector_core.config.models import (
     StreamSettings,
     namespace_problem,
 )
-from connector_core.config.problems import InvalidConfigError, KeyPath, Problem, did_you_mean
+from connector_core.config.problems import InvalidConfigError, KeyPath, Problem, did_you_mean, spelled
 from connector_core.config.secrets import Secret, revealed, texts_of
 from connector_core.config.units import brief
-from connector_core.errors import ConfigError, PluginError
+from connector_core.errors import AuthError, ConfigError, PluginError
 from connector_core.plugins import Kind, Plugin
 from connector_core.streams import Description
 
@@ -61,6 +62,16 @@ class Config:
     plugins: Mapping[tuple[Kind, str], Plugin | PluginError] = field(default_factory=dict, repr=False)
     hidden: frozenset[str] = field(default=frozenset(), repr=False)
     warnings: tuple[str, ...] = ()
+    lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False)
+
+    @contextmanager
+    def blamed(self, *table: str) -> Iterator[None]:
+        """A refusal of the configuration or of the credentials that is raised inside names this table of the file."""
+        try:
+            yield
+        except (ConfigError, AuthError) as error:
+            line = line_of(self.lines, table)
+            raise error.at(file=str(self.path), line=line, path=spelled(table)) from error.__cause__
 
     @property
     def folder(self) -> Path:
@@ -186,6 +197,7 @@ class _Loading:
             plugins=self.plugins,
             hidden=self._unmarked_secrets(),
             warnings=tuple(self.warnings),
+            lines=self.document.lines,
         )
 
     # --- what is there
@@ -374,7 +386,7 @@ class _Loading:
             path=path,
             message="is a secret in a file that every user of this machine can read",
             hint=f"chmod 600 {self.document.path.name}, or write ${{NAME}} and set the variable NAME",
-            line=self.document.line_of(path),
+            line=line_of(self.document.lines, path),
         )
         self.warnings += InvalidConfigError(self.document.path, [problem]).lines()
 
@@ -413,7 +425,7 @@ class _Loading:
             raise InvalidConfigError(self.document.path, [self._with_line(p) for p in unique])
 
     def _with_line(self, problem: Problem) -> Problem:
-        line = self.document.line_of(problem.path)
+        line = line_of(self.document.lines, problem.path)
         return Problem(path=problem.path, message=problem.message, hint=problem.hint, line=line)
 
     def _needed(self, path: KeyPath) -> bool:

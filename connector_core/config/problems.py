@@ -33,7 +33,9 @@ class Problem:
 class InvalidConfigError(ConfigError):
     """The configuration file cannot be used; `problems` lists everything that was found, in the order of the file."""
 
-    def __init__(self, file: Path | str, problems: Iterable[Problem]) -> None:
+    code = "config_invalid"
+
+    def __init__(self, file: Path | str, problems: Iterable[Problem], *, code: str = "") -> None:
         self.problems = tuple(sorted(problems, key=lambda p: p.line or 0))
         self.file = str(file)
         first = self.problems[0]
@@ -41,6 +43,7 @@ class InvalidConfigError(ConfigError):
             first.message,
             hint=first.hint,
             place=Place(file=self.file, line=first.line, path=spelled(first.path) or None),
+            code=code,
         )
 
     def lines(self) -> list[str]:
@@ -52,7 +55,8 @@ class InvalidConfigError(ConfigError):
     def _line(self, problem: Problem) -> str:
         where = self.file + (f":{problem.line}" if problem.line else "")
         key = spelled(problem.path)
-        return f"{where}: {f'{key}: ' if key else ''}{problem.message}{f' - {problem.hint}' if problem.hint else ''}"
+        told = f"{problem.message}{f' - {problem.hint}' if problem.hint else ''}"
+        return f"{where}: {f'{key}: ' if key else ''}{told}"
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

@@ -59,6 +59,11 @@ class Client:
         token = page if page is not None else paginator.first(window) if paginator else None
         ask = paginator.ask(token) if paginator and token is not None else Ask()
         answer = self._asked(stream, ask, window, parent)
+        with answer.blamed():
+            return self._page(stream, window, token, answer)
+
+    def _page(self, stream: RestStream, window: Window, token: Hashable | None, answer: Answer) -> Page:
+        paginator = stream.paginator
         document = answer.document()
         entries = stream.find(document)
         if entries is None:
@@ -144,7 +149,7 @@ class Client:
                 hint="what was read before is kept, the bookmark stands before it; ask the list in smaller windows",
                 place=error.place,
                 code="page_cap",
-            ) from None
+            ).showing(error.evidence) from None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

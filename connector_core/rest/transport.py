@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,7 +16,7 @@ from urllib.parse import urlencode
 from requests.auth import AuthBase
 
 from connector_core.clock import SystemClock
-from connector_core.errors import AuthError, NotFoundError, Place, RetryableError, SourceError
+from connector_core.errors import AuthError, ConnectorError, Evidence, NotFoundError, Place, RetryableError, SourceError
 from connector_core.parse import UnreadablePage, page
 from connector_core.redact import printable, redactor
 from connector_core.rest.addresses import canonical, is_loopback, origin, redacted, within, without
@@ -25,6 +26,9 @@ from connector_core.rest.wire import Limits, Raw, Wire
 from connector_core.streams import RateLimit
 
 REDIRECTS = 5
+TOLD = ("Content-Type", "Content-Length", "Content-Encoding", "Date", "Retry-After", "Server")
+"""Headers of an answer that help to find out why it could not be used; none of them carries a credential."""
+MOST_EVIDENCE = 68 * 1024  # bytes of a body that are kept with an error; a little more than is written
 CLOCK_DOUBT = 300.0  # seconds; OAuth 1.0a servers refuse timestamps that are further off (facts/fault_catalogue.md A39)
 _WAIT = frozenset({408, 425, 429})
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
@@ -71,10 +75,24 @@ class Answer:
     rate: RateLimit | None = None
     served_at: datetime | None = None
 
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """An error that is raised inside shows this answer."""
+        try:
+            yield
+        except ConnectorError as error:
+            told = {name: self.headers[name] for name in TOLD if name in self.headers}
+            head = {"Status": str(self.status), "Address": self.shown, "Size": f"{len(self.body):,} bytes", **told}
+            error.showing(Evidence(kind="page", text=self.body[:MOST_EVIDENCE], head=head))
+            raise
+
     def document(self) -> Any:
         """The body as JSON. Raises `RetryableError` for HTML and for everything that cannot be read: a cut answer is
         never the end of the data."""
-        place = Place(url=self.shown)
+        with self.blamed():
+            return self._document(Place(url=self.shown))
+
+    def _document(self, place: Place) -> Any:
         if "html" in self.headers.get("Content-Type", "").lower() or self.body[:64].lstrip()[:1] == b"<":
             raise RetryableError("the answer is a web page instead of JSON", place=place, rate=self.rate, code="html")
         if not self.body.strip():
@@ -132,7 +150,8 @@ class Transport:
             if answer.status == 200:
                 return answer
             if answer.status not in _REDIRECT:
-                self._refuse(answer)
+                with answer.blamed():
+                    self._refuse(answer)
             url = self.link(answer.headers.get("Location"), asked=url)
             if canonical(url) in visited or len(visited) > REDIRECTS:
                 raise SourceError(

@@ -228,12 +228,12 @@ class _Reading:
         if empty:
             self._notes.append("an empty page with a next link was read")
         if empty >= EMPTY:
-            raise self._stuck(f"{empty} empty pages in a row, each with a next link", "empty_pages")
+            raise self._stuck(f"{empty} empty pages in a row, each with a next link", code="empty_pages")
         if step.page >= self._walk.cap:
             at = from_datetime(step.first or step.since)
             raise self._stuck(
                 f"more than {self._walk.cap} pages of records share the second {at}: the source cannot be read past it",
-                "page_cap",
+                code="page_cap",
             )
         safe = self._safe()
         return self._answer(replace(step, page=step.page + 1, safe=safe, empty=empty), safe)
@@ -271,7 +271,7 @@ class _Reading:
         if step.turn >= self._walk.passes:
             raise self._stuck(
                 f"{step.turn} readings of the records since {from_datetime(step.since)} differ: they keep moving",
-                "moving",
+                code="moving",
             )
         before = Pass(seen=frozenset(self._seen), reach=reach)
         return replace(step, page=1, turn=step.turn + 1, seen=None, before=before, safe=safe, empty=0)
@@ -316,7 +316,7 @@ class _Reading:
 
         return set(filter(counts, before.seen)) == set(filter(counts, self._seen))
 
-    def _stuck(self, what: str, code: str) -> SourceError:
+    def _stuck(self, what: str, *, code: str) -> SourceError:
         return SourceError(
             what,
             hint="what was read before is kept, the bookmark stands before it; run again when the source is quieter",

@@ -52,6 +52,7 @@ def entry(connector: Connector) -> Entry:
             f"the default frequency of {connector.source} does not fit into days, so no time zone can keep its hours",
             hint="set a frequency that divides 24h, or a multiple of 24h, or leave timezone out",
             place=Place(connector=connector.key),
+            code="schedule",
         )
     grid = Grid(every=every, anchor=connector.anchor_time, zone=connector.timezone)
     return Entry(connector=connector, schedule=grid)

@@ -146,9 +146,12 @@ def test_g3_all_problems_one_line_each(folder: Path) -> None:
     first, *others = done.stderr.splitlines()
     assert first.startswith("error: connectors.toml:1: destinations.warehouse.path: is missing - ")
     assert others == [
-        'error: connectors.toml:3: destinations.warehouse.pth: is not a known setting - did you mean "path"?',
-        "error: connectors.toml:4: connectors.shop.source: is missing - name of the source plugin, for instance desk",
-        'error: connectors.toml:5: connectors.shop.sauce: is not a known setting - did you mean "source"?',
+        'error: connectors.toml:3: destinations.warehouse.pth: is not a known setting - did you mean "path"? '
+        "[config_invalid]",
+        "error: connectors.toml:4: connectors.shop.source: is missing - name of the source plugin, for instance desk "
+        "[config_invalid]",
+        'error: connectors.toml:5: connectors.shop.sauce: is not a known setting - did you mean "source"? '
+        "[config_invalid]",
     ]
     assert not (folder / ".connector-core").exists()
     assert not (folder / "warehouse.duckdb").exists()
@@ -221,7 +224,7 @@ def test_describe_as_json(tmp_path: Path) -> None:
 def test_describe_an_unknown_plugin(tmp_path: Path) -> None:
     done = command("describe", "deks", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: there is no plugin 'deks' - did you mean \"desk\"?\n"
+    assert done.stderr == "error: there is no plugin 'deks' - did you mean \"desk\"? [plugin_unknown]\n"
 
 
 def test_describe_shows_kinds_of_one_name_and_settings(tmp_path: Path) -> None:
@@ -277,7 +280,9 @@ def test_an_unexpected_error_is_one_line_and_a_private_redacted_file(folder: Pat
     done = command("describe", "crashing", cwd=folder, env=ENV, trees=[tree], umask=0)
     assert done.returncode == 6
     (line,) = done.stderr.splitlines()
-    found = re.fullmatch(r"error: internal error: RuntimeError: trouble with \*\*\*; the details are in (\S+)", line)
+    found = re.fullmatch(
+        r"error: internal error: RuntimeError: trouble with \*\*\*; the details are in (\S+) \[internal\]", line
+    )
     assert found
     crash = folder / found[1]
     assert crash.parent == folder / ".connector-core"

@@ -153,7 +153,10 @@ def test_a_disabled_connector_does_not_run(tmp_path: Path) -> None:
     project = Scripted(tmp_path, data(), "enabled = false")
     done = run(project, "run", "shop")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: connector 'shop' is disabled - set enabled = true in [connectors.shop]\n"
+    assert (
+        done.stderr
+        == "error: connector 'shop' is disabled - set enabled = true in [connectors.shop] [connector_disabled]\n"
+    )
     assert not (tmp_path / ".connector-core").exists()
 
 

@@ -109,7 +109,7 @@ def test_f1_a_connector_that_another_process_runs_is_no_failure(shop: Shop, type
 
 def test_due_goes_alone(typed: Type) -> None:
     text = typed("run", "--due", "--full", code=2)
-    assert text == "error: --due runs connectors as they are configured - leave the other options out\n"
+    assert text == "error: --due runs connectors as they are configured - leave the other options out [usage]\n"
 
 
 def test_pause_and_resume(shop: Shop, typed: Type) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from connector_core.config.document import DEEPEST, read
+from connector_core.config.document import DEEPEST, line_of, read
 from connector_core.errors import ConfigError
 
 
@@ -46,7 +46,7 @@ def test_g1_an_unreadable_file_says_so(tmp_path: Path) -> None:
     code = f"""
 import os, sys
 from pathlib import Path
-from connector_core.config.document import read
+from connector_core.config.document import read, line_of
 from connector_core.errors import ConfigError
 if os.geteuid() == 0:
     os.seteuid(65534)  # root may read everything
@@ -171,7 +171,7 @@ def test_every_key_knows_its_line(tmp_path: Path) -> None:
         ("list", 1, "name"): 24,
         ("list", 1, "sub", "deep"): 26,
     }
-    assert {path: document.line_of(path) for path in lines} == lines
+    assert {path: line_of(document.lines, path) for path in lines} == lines
 
 
 def test_every_key_that_tomllib_finds_has_a_line(tmp_path: Path) -> None:
@@ -188,5 +188,5 @@ def test_every_key_that_tomllib_finds_has_a_line(tmp_path: Path) -> None:
 
 def test_a_missing_key_has_the_line_of_its_table(tmp_path: Path) -> None:
     document = read(written(tmp_path, TRICKY))
-    assert document.line_of(("plain", "missing")) == 3
-    assert document.line_of(("nowhere",)) is None
+    assert line_of(document.lines, ("plain", "missing")) == 3
+    assert line_of(document.lines, ("nowhere",)) is None

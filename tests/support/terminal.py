@@ -28,10 +28,10 @@ def typed(
     """Run `connector-core` on a terminal. Each answer is typed when the screen, after the last answer, shows its prompt
     (a piece of it). Returns the exit code and the whole screen as text; fails when a prompt never comes."""
     controller, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 400, 0, 0))
     command = [sys.executable, "-m", "connector_core", *arguments]
     child = subprocess.Popen(
-        command, cwd=cwd, env={**environment(env, trees=list(trees)), "TERM": "xterm"},
+        command, cwd=cwd, env={**environment(env, trees=list(trees)), "TERM": "xterm", "COLUMNS": "400"},
         stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
     )  # fmt: skip
     os.close(terminal)

@@ -95,6 +95,7 @@ class Database:
                 f"destination of type duckdb: {wrong}",
                 hint="set path to a file such as warehouse.duckdb in a directory that exists",
                 place=Place(path="path"),
+                code="destination_setting",
             )
         return path
 
@@ -114,6 +115,7 @@ def size(text: str) -> int:
             f"destination of type duckdb: memory_limit {text!r} is not a size",
             hint="write it like 128MB or 1GB",
             place=Place(path="memory_limit"),
+            code="destination_setting",
         )
     return int(float(found[1]) * UNITS[found[2]])
 

@@ -44,6 +44,7 @@ def raised(path: Path, *, unknown: bool = False) -> Iterator[None]:
             f"rows could not be written beside the database: {error.strerror or error}",
             hint="free some space; nothing was written to the database" if error.errno == 28 else "",
             place=Place(file=str(path)),
+            code="disk_full" if error.errno == 28 else "not_writable",
         ) from error
 
 
@@ -61,7 +62,7 @@ def sorted_out(error: Exception, path: Path) -> ConnectorError:
             place=place,
         )
     if isinstance(error, duckdb.TransactionException) or "onflict" in text.split("\n")[0]:
-        return RetryableError(f"DuckDB: {_first_line(error)}", place=place)
+        return RetryableError(f"DuckDB: {_first_line(error)}", place=place, code="conflict")
     if isinstance(error, duckdb.OutOfMemoryException):
         return DestinationError(
             f"DuckDB ran out of memory: {_first_line(error)}",
@@ -77,7 +78,7 @@ def sorted_out(error: Exception, path: Path) -> ConnectorError:
             code="disk_full",
         )
     hint = next((hint for sign, hint in HINTS.items() if sign in text), "")
-    return DestinationError(f"DuckDB: {_first_line(error)}", hint=hint, place=place)
+    return DestinationError(f"DuckDB: {_first_line(error)}", hint=hint, place=place, code="database")
 
 
 def _first_line(error: Exception) -> str:

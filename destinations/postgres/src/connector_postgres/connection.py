@@ -119,7 +119,9 @@ def _of_url(url: str) -> dict[str, Any]:
 
 
 def _wrong(what: str, hint: str, path: str) -> ConfigError:
-    return ConfigError(f"destination of type postgres: {what}", hint=hint, place=Place(path=path))
+    return ConfigError(
+        f"destination of type postgres: {what}", hint=hint, place=Place(path=path), code="destination_setting"
+    )
 
 
 def is_loopback(host: str) -> bool:

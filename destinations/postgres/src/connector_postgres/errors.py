@@ -68,12 +68,12 @@ def sorted_out(error: Exception, text: str, *, place: str, lost: bool) -> Connec
         or state in SERIALIZATION
         or (state in RACES and text.startswith(("CREATE SCHEMA", "CREATE TABLE")))
     ):
-        return RetryableError(f"Postgres: {said}", place=where)
+        return RetryableError(f"Postgres: {said}", place=where, code="conflict")
     if state.startswith("22") or state == TOO_LARGE:
         return RefusedError(re.sub(r': ".*', "", said, flags=re.DOTALL), place=where)
     hint = HINTS.get(state) or HINTS.get(state[:2], "")
     detail = f" ({cause.diag.message_detail})" if cause.diag.message_detail and state in ("2BP01", "0A000") else ""
-    return DestinationError(f"Postgres: {said}{detail}", hint=hint, place=where, code=CODES.get(state, ""))
+    return DestinationError(f"Postgres: {said}{detail}", hint=hint, place=where, code=CODES.get(state, "database"))
 
 
 def ended(error: Exception) -> bool:

@@ -146,7 +146,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _wrong(what: str, hint: str, path: str) -> ConfigError:
-    return ConfigError(f"destination of type snowflake: {what}", hint=hint, place=Place(path=path))
+    return ConfigError(
+        f"destination of type snowflake: {what}", hint=hint, place=Place(path=path), code="destination_setting"
+    )
 
 
 class Database:
