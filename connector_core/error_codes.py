@@ -120,6 +120,10 @@ SOURCE: Final[Mapping[str, Code]] = {
         "A link or redirect leads to another site; nothing was sent there.",
         "Set the site's own address; else report it.",
     ),
+    "private_address": _code(
+        "The site's name leads into a private network; nothing was sent there.",
+        "If the site really is in your own network: `private_network = true`; else look at the name.",
+    ),
     "redirect_loop": _code("Redirects lead in a circle.", "Look at the site's address; tell its administrator."),
     "wait_too_long": _code(
         "The source asks to wait longer than `longest_wait`.", "Run later, or raise `longest_wait`."
@@ -190,6 +194,7 @@ DESTINATION: Final[Mapping[str, Code]] = {
         "A column that identifies rows was dropped.", "`reset` the stream: its rows are read anew."
     ),
     "table_unknown": _code("A table is named that no stream has.", "Use one of the names that are listed."),
+    "refused": _code("The database refuses a record's value.", "The record is rejected alone; look at `rejects list`."),
     "database": _code("The database refused a statement.", "The message is the database's own; look it up there."),
     "not_committed": _code(
         "A batch could not be committed in several attempts.", "Look at the destination; run again."
@@ -214,6 +219,9 @@ OTHERS: Final[Mapping[str, Code]] = {
     "internal": _code("A defect of the engine.", "Report it with the crash file that is named; it holds no secrets."),
     "busy": _code(
         "Another run holds the connector, or another process the file.", "Wait until it ends, then run again."
+    ),
+    "quota": _code(
+        "The period's quota of rows is used up.", "Raise `quota`, wait for the next period, or see `usage`."
     ),
     "slot_taken": _code("Another scheduler runs this slot.", "Nothing to do."),
     "unknown_run": _code("No run of this name is in the ledger.", "`connector-core status` and `logs` name runs."),

@@ -193,7 +193,9 @@ class Loader:
                 if (found := self._find(batch)) is not None:
                     return found
                 batch = replace(batch, epoch=self._epoch)
-        raise DestinationError(f"batch {batch.number} could not be committed in {ATTEMPTS} attempts", code="not_committed")
+        raise DestinationError(
+            f"batch {batch.number} could not be committed in {ATTEMPTS} attempts", code="not_committed"
+        )
 
     def _find(self, batch: Batch) -> Receipt | None:
         """Claim again, which waits for the doubtful transaction, and look whether it was committed."""

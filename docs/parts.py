@@ -15,16 +15,15 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from connector_core import batch, events, hookspecs, streams
+from connector_core import batch, error_codes, events, hookspecs, streams
 from connector_core.config import fields, models
 from connector_core.config.secrets import Secret
 from connector_core.config.units import BYTES, brief
-from connector_core.error_codes import Code
 from connector_core.evolve import ROOT_COLUMNS, SUB_COLUMNS
 from connector_core.namespace import OWN_TABLES
 from connector_core.shape import CODES
 from connector_core.tables import Kind
-from docs.raised import raised
+from docs.raised import GENERAL, raised
 
 UNITS: Mapping[str, str] = {
     "duration": "duration",
@@ -224,9 +223,13 @@ def codes() -> str:
 # --- errors
 
 
-def error_codes(listed: Mapping[str, Code]) -> str:
+def error_table(listed: Mapping[str, error_codes.Code]) -> str:
     """Every code with the exit code of its errors, what causes it and what to do."""
     exits = raised()
+    if unknown := (exits.keys() - error_codes.CODES.keys()) | (exits.keys() & GENERAL):
+        raise LookupError(
+            f"errors are raised with codes that connector_core/error_codes.py does not explain: {unknown}"
+        )
     rows = [
         [f"`{code}`", ", ".join(map(str, sorted(exits[code]))), about.cause, about.next]
         for code, about in listed.items()

@@ -122,13 +122,13 @@ def _when(ledger: Ledger, settings: MeteringSettings, wanted: Wanted, now: datet
 def _frequency(text: str) -> timedelta:
     name, _, value = text.partition("=")
     if name != "frequency" or not value:
-        raise ConfigError(f"--what-if {text!r} cannot be answered", hint="write --what-if frequency=24h")
+        raise ConfigError(f"--what-if {text!r} cannot be answered", hint="write --what-if frequency=24h", code="usage")
     try:
         other = timedelta(seconds=interval(value))
     except (ValueError, OverflowError) as error:
-        raise ConfigError(f"--what-if {text!r}: the frequency {error}") from None
+        raise ConfigError(f"--what-if {text!r}: the frequency {error}", code="usage") from None
     if not timedelta(minutes=1) <= other <= timedelta(days=31):
-        raise ConfigError(f"--what-if {text!r}: the frequency should be at least 1m and at most 31d")
+        raise ConfigError(f"--what-if {text!r}: the frequency should be at least 1m and at most 31d", code="usage")
     return other
 
 

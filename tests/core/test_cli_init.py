@@ -165,9 +165,10 @@ def test_a_connector_is_added_to_a_file_whose_text_stays_as_it_is(desk: Sandbox,
     kept = path.read_text().replace('"6h"', '"12h"') + "\n# a remark of ours\n"
     path.write_text(kept)
     path.chmod(0o640)
-    (tmp_path / "token.txt").write_text(desk.credentials.token + "\n")
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "token").write_text(desk.credentials.token + "\n")
     again = [word if word != "Stitch Desk" else "Second (Desk)" for word in options(desk)]
-    again[again.index("token=env:THE_TOKEN")] = "token=file:token.txt"
+    again[again.index("token=env:THE_TOKEN")] = "token=file:given/token"
     done = command(*again, cwd=tmp_path, env=env_of(desk))
     assert done.returncode == 0, done.stderr
     assert path.read_text().startswith(kept)

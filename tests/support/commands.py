@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.support.canaries import holds_canary
+
 
 def environment(env: Mapping[str, str] | None = None, *, trees: Sequence[Path] = ()) -> dict[str, str]:
     """This process's environment with the same import path, then `trees` with plugins, then `env`."""
@@ -19,7 +21,7 @@ def environment(env: Mapping[str, str] | None = None, *, trees: Sequence[Path] =
 def command(
     *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, trees: Sequence[Path] = (), **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end. It must never show a traceback."""
+    """Run the command to its end. It must never show a traceback (but with `--debug`) nor a credential of a sandbox."""
     done = subprocess.run(
         [sys.executable, "-m", "connector_core", *arguments],
         **{
@@ -33,5 +35,7 @@ def command(
             **options,
         },
     )
-    assert "Traceback" not in (done.stderr or "") + (done.stdout or ""), done.stderr
+    told = (done.stderr or "") + (done.stdout or "")
+    assert "Traceback" not in told or "--debug" in arguments, done.stderr
+    assert not holds_canary(told), f"{arguments} prints a credential"
     return done

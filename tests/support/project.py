@@ -14,6 +14,8 @@ from typing import Any
 
 import duckdb
 
+from tests.support.canaries import holds_canary
+
 ROOT = Path(__file__).resolve().parents[2]
 
 TOML = """
@@ -105,6 +107,7 @@ class Project:
             process.kill()
             output, errors = process.communicate()
             raise AssertionError(f"the command did not end within {timeout} s:\n{output}\n{errors}") from None
+        assert not holds_canary(output + errors), f"{arguments} prints a credential"
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def run(self, *arguments: str, code: int = 0) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import termios
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from tests.support.canaries import holds_canary
 from tests.support.commands import environment
 
 
@@ -56,5 +57,6 @@ def typed(
         child.kill()
         child.wait()
         os.close(controller)
+    assert not holds_canary(screen), f"{arguments} shows a credential"
     assert waiting == [], f"never asked: {waiting}\n{screen}"
     return code, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen).replace("\r\n", "\n")

@@ -9,10 +9,10 @@ As a process: ``python -m connector_desk.sandbox --help``. Facts: facts/desk_api
 from __future__ import annotations
 
 from .ledger import Ledger, Served
-from .oauth import Credentials
+from .oauth import CANARY, Credentials
 from .record import Raw
 from .server import Sandbox
 from .settings import DEMO, Settings
 from .store import Store
 
-__all__ = ["DEMO", "Credentials", "Ledger", "Raw", "Sandbox", "Served", "Settings", "Store"]
+__all__ = ["CANARY", "DEMO", "Credentials", "Ledger", "Raw", "Sandbox", "Served", "Settings", "Store"]

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Final
 from urllib.parse import quote, unquote
 
 from oauthlib.oauth1.rfc5849 import signature  # type: ignore[import-untyped]  # it ships no types
@@ -47,10 +48,14 @@ class RefusedError(Exception):
     """The credentials do not hold; the text says why, for the ledger only."""
 
 
+CANARY: Final = "5eedcafe5eed"
+"""How every drawn credential begins: who finds it in a log, a table or a file has found a leak."""
+
+
 def credentials(settings: Settings) -> Credentials:
     """The configured credentials, the missing ones drawn from the seed."""
     rng = Random(f"credentials {settings.seed}")
-    drawn = [f"{rng.getrandbits(128):032x}" for _ in range(5)]
+    drawn = [f"{CANARY}{rng.getrandbits(80):020x}" for _ in range(5)]
     given = (settings.key, settings.secret, settings.token, settings.token_secret)
     key, secret, token, token_secret = (text or new for text, new in zip(given, drawn, strict=False))
     return Credentials(

@@ -1,0 +1,31 @@
+"""For every test: no credential of a sandbox in what it prints, and none in any file that the whole run leaves behind
+(facts/fault_catalogue.md H5)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.support.canaries import holds_canary, leaks
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_credential_in_any_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """After the last test of this process: its folder of temporary files, ledgers and databases included."""
+    yield
+    found = [str(path) for path in leaks(tmp_path_factory.getbasetemp())]
+    if found:
+        pytest.fail("files hold credentials of a sandbox:\n" + "\n".join(found), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that prints a credential fails, whatever else it proves."""
+    report = yield
+    if holds_canary(report.capstdout + report.capstderr):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} prints a credential of a sandbox"
+    return report
