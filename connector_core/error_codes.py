@@ -223,6 +223,7 @@ OTHERS: Final[Mapping[str, Code]] = {
     "quota": _code(
         "The period's quota of rows is used up.", "Raise `quota`, wait for the next period, or see `usage`."
     ),
+    "webhook": _code("A webhook is not configured, or did not take an event.", "Look at its address and its receiver."),
     "slot_taken": _code("Another scheduler runs this slot.", "Nothing to do."),
     "unknown_run": _code("No run of this name is in the ledger.", "`connector-core status` and `logs` name runs."),
 }

@@ -23,6 +23,7 @@ def test(session: Session, names: Collection[str], *, as_json: bool) -> int:
         raise ConfigError(
             f"there is {what} that an enabled connector uses",
             hint='add [extensions.NAME] with type = "webhook", and NAME to the extensions of a connector',
+            code="webhook",
         )
     clock, codes = SystemClock(), [0]
     facts = {"status": "succeeded", "exit_code": 0, "counts": {}, "rows_written": 0, "seconds": 0.0}
