@@ -30,7 +30,7 @@ from connector_core.bookmarks import Bookmark
 from connector_core.budget import Budget, Stopped
 from connector_core.clock import Clock, SystemClock
 from connector_core.config import Config, Connector
-from connector_core.errors import AuthError, ConnectorError, PluginError, QuotaError, StaleWriterError
+from connector_core.errors import AuthError, ConnectorError, PluginError, StaleWriterError
 from connector_core.events import (
     Event,
     PageExtracted,
@@ -81,18 +81,14 @@ def run_connector(
     source, destination or plugin: the report says so (`status`, `exit_code`, `error`); `BusyError` when another run
     holds the connector and `ConfigError` are raised, nothing was begun then. `work` is what the run does between
     claim and report (default: move the records of all selected streams). A run of a slot that was run or skipped by
-    somebody else is a `BusyError`; when the quota is used up and `on_quota` is pause its slot is skipped: `QuotaError`.
+    somebody else is a `BusyError`; when the quota is used up and `on_quota` is pause, a `QuotaError`: who has asked for
+    a slot then notes that it was skipped.
     `hung` is called from another thread, after the run was noted as failed, when `run_seconds` is over and a plugin's
     call does not come back (`hook_seconds`): only ending the process helps then.
     """
     clock = clock or SystemClock()
     run_id = uuid.uuid4().hex
-    try:
-        quota.admit(ledger, config.metering, clock.now())
-    except QuotaError as error:
-        if options.slot is not None:
-            ledger.slot(connector.key, options.slot, "skipped", error.message)
-        raise
+    quota.admit(ledger, config.metering, clock.now())
     with ledger.lease(f"connector:{connector.key}", holder=run_id) as lease:
         ledger.register(
             connector.key,

@@ -13,7 +13,7 @@ from connector_core.cli.progress import Tell, shown
 from connector_core.cli.report import print_report
 from connector_core.cli.session import Session
 from connector_core.cli.signals import Signals, end_hard
-from connector_core.cli.skips import tell_skipped
+from connector_core.cli.skips import skip_for_quota, tell_skipped
 from connector_core.config import Config, Connector
 from connector_core.errors import BusyError, ConfigError, ConnectorError, QuotaError
 from connector_core.ledger import Ledger
@@ -64,16 +64,20 @@ def run_due(session: Session, names: Collection[str], *, as_json: bool) -> int:
     def work(connector: Connector, config: Config, ledger: Ledger, stop: threading.Event, tell: Tell) -> RunReport:
         from connector_core.pipeline import run_connector
 
-        options = RunOptions(trigger="schedule", slot=slots[connector.key])
-        return run_connector(
-            connector,
-            config=config,
-            ledger=ledger,
-            options=options,
-            stop=stop,
-            report=tell,
-            hung=lambda error: end_hard(session.say, f"error: {connector.key}: {error}", error.exit_code),
-        )
+        slot = slots[connector.key]
+        try:
+            return run_connector(
+                connector,
+                config=config,
+                ledger=ledger,
+                options=RunOptions(trigger="schedule", slot=slot),
+                stop=stop,
+                report=tell,
+                hung=lambda error: end_hard(session.say, f"error: {connector.key}: {error}", error.exit_code),
+            )
+        except QuotaError as error:
+            skip_for_quota(session, config, ledger, connector, slot, error)
+            raise
 
     if not slots and not as_json:
         print_line("nothing is due; `connector-core schedule` shows what comes next")

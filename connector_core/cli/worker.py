@@ -16,12 +16,11 @@ from pathlib import Path
 from connector_core.cli.report import headline
 from connector_core.cli.session import Session
 from connector_core.cli.signals import Signals
-from connector_core.cli.skips import tell_skipped
+from connector_core.cli.skips import skip_for_quota
 from connector_core.cli.streams import forgiving
 from connector_core.errors import BusyError, QuotaError
 from connector_core.events import Event, Waiting
 from connector_core.run_report import RunOptions
-from connector_core.scheduling import Skip
 
 WORTH_TELLING = 2.0
 """Seconds; a shorter wait frees no place for another run."""
@@ -55,8 +54,7 @@ def run_slot(session: Session, name: str, slot: datetime) -> int:
         except BusyError as error:
             return error.exit_code
         except QuotaError as error:
-            if ledger.slot(name, slot, "skipped", error.message):
-                tell_skipped(session, config, config.connectors[name], Skip(at=slot, reason=error.message))
+            skip_for_quota(session, config, ledger, config.connectors[name], slot, error)
             return error.exit_code
     if report.error:
         session.say(f"error: {name}: {report.error}")

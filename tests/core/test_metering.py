@@ -8,7 +8,7 @@ import random
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,8 @@ import pytest
 
 from connector_core.batch import Counts, Receipt, TableCount
 from connector_core.cli.app import invoke
+from connector_core.cli.session import Session
+from connector_core.cli.worker import run_slot
 from connector_core.config.metering import MeteringSettings
 from connector_core.errors import ConfigError, QuotaError
 from connector_core.events import BatchLoaded, QuotaReached
@@ -422,14 +424,16 @@ def test_a_paused_quota_ends_the_run_in_hand_and_the_next_period_goes_on(tmp_pat
         shop.go()
     refused = typed(tmp_path, "run", code=75)
     assert "raise [metering] quota to go on before" in refused.err
+    session, slot, errors = Session(), datetime.now(UTC).replace(microsecond=0), io.StringIO()
+    session.file = tmp_path / "connectors.toml"
+    with redirect_stderr(errors):
+        assert [run_slot(session, "shop", slot) for _ in range(2)] == [75, 75]
     with opened(tmp_path, datetime.now(UTC)) as ledger:
-        slot = datetime.now(UTC).replace(microsecond=0)
-        with pytest.raises(QuotaError):
-            shop.go(trigger="schedule", slot=slot)
         (note,) = ledger.slots("shop")
         assert (note.at, note.state) == (slot, "skipped")
         assert note.reason.startswith("the quota is used up: ")
-        settings, this = shop.config.metering, period(slot, shop.config.metering, ledger.first_data_of_all())
+        assert errors.getvalue().count(f"skipped: {note.reason}") == 1  # told by the one that noted it
+        settings, this = shop.config.metering, period(note.at, shop.config.metering, ledger.first_data_of_all())
         with pytest.raises(QuotaError):
             quota.admit(ledger, settings, this.end - SECOND)
         quota.admit(ledger, settings, this.end)
