@@ -82,9 +82,11 @@ def json_schema(described: Iterable[Description]) -> dict[str, Any]:
     plugins = sorted(described, key=lambda one: (one.kind, one.name))
     definitions: dict[str, Any] = dict(_ELSEWHERE)
     definitions["ledger"], definitions["metering"] = _table(models.LedgerSettings), _table(MeteringSettings)
-    definitions["stream"] = _table(models.StreamSettings)
+    definitions["serve"], definitions["stream"] = _table(models.ServeSettings), _table(models.StreamSettings)
     destination, connector = _table(models.Destination), _table(models.Connector)
-    destination["additionalProperties"] = True
+    extension = _table(models.Extension)
+    del extension["required"]  # `type` is the NAME, unless it is given
+    destination["additionalProperties"] = extension["additionalProperties"] = True
     connector["properties"]["config"] = {
         "description": "The source's own settings.",
         "type": "object",
@@ -94,13 +96,14 @@ def json_schema(described: Iterable[Description]) -> dict[str, Any]:
         "type": "object",
         "additionalProperties": {"$ref": "#/$defs/stream"},
     }
-    for field, kind, of in (("type", "destination", destination), ("source", "source", connector)):
+    kinds = (("type", "destination", destination), ("source", "source", connector), ("type", "extension", extension))
+    for field, kind, of in kinds:
         named = [one for one in plugins if one.kind == kind]
         names: Any = of["properties"][field]["anyOf"]
         names.insert(0, {"enum": [one.name for one in named]})  # for completion; others may be installed elsewhere
         if named:
             of["allOf"] = [_when(field, one, definitions) for one in named]
-    definitions["destination"], definitions["connector"] = destination, connector
+    definitions |= {"destination": destination, "connector": connector, "extension": extension}
     return {
         "$schema": DIALECT,
         "title": "connectors.toml",
@@ -111,6 +114,8 @@ def json_schema(described: Iterable[Description]) -> dict[str, Any]:
         "properties": {
             "ledger": {"$ref": "#/$defs/ledger"},
             "metering": {"$ref": "#/$defs/metering"},
+            "serve": {"$ref": "#/$defs/serve"},
+            "extensions": _tables("extension", "Settings of extensions"),
             "destinations": _tables("destination", "Places to load into"),
             "connectors": {**_tables("connector", "Sources loaded into destinations"), "minProperties": 1},
         },
@@ -199,7 +204,7 @@ def _when(field: str, plugin: Description, definitions: dict[str, Any]) -> dict[
     """The part of a table's schema that holds where its `source` or `type` names this plugin."""
     own = _Opened(f"{plugin.kind}_{plugin.name}", plugin.config_schema, definitions).root()
     then: dict[str, Any] = {"properties": {}}
-    if plugin.kind == "destination":
+    if plugin.kind != "source":
         settings = definitions[own.rpartition("/")[2]]
         settings.setdefault("properties", {})["type"] = True  # the engine's own key in the plugin's table
         then["$ref"] = own

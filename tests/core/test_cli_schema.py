@@ -15,14 +15,23 @@ from pydantic import ValidationError
 
 from connector_core.config.json_schema import json_schema
 from connector_core.config.metering import MeteringSettings
-from connector_core.config.models import Connector, Destination, LedgerSettings, StreamSettings
+from connector_core.config.models import Connector, Destination, LedgerSettings, ServeSettings, StreamSettings
 from connector_core.plugins import installed, load
 from connector_core.streams import Description
 from tests.docs.blocks import ROOT, blocks
 from tests.support.commands import command
 
-SCHEMA = json_schema(load(one.kind, one.name).description for one in installed())
+
+def present() -> dict[str, Any]:
+    """The schema with the plugins that can be found now; other tests add some."""
+    return json_schema(load(one.kind, one.name).description for one in installed())
+
+
+SCHEMA = present()
 VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+URL = "$.extensions.alerts.url"
 
 
 def as_editors_see(value: Any) -> Any:
@@ -78,6 +87,14 @@ def test_the_files_that_are_shown_are_valid(document: Path) -> None:
     assert wrong(as_editors_see(tomllib.loads((ROOT / "connectors.toml").read_text()))) == set()
 
 
+@pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=lambda one: one.name)
+def test_parts_of_files_that_are_shown_are_valid(document: Path) -> None:
+    for one in blocks(document, "toml"):
+        shown = tomllib.loads(one.text)
+        if shown.keys() <= SCHEMA["properties"].keys():
+            assert wrong(as_editors_see({**file(), **shown})) == set()
+
+
 def test_every_setting_is_explained_to_the_editor() -> None:
     for name in ("connector", "destination", "ledger", "metering", "stream", "source_desk", "destination_duckdb"):
         for setting, about in SCHEMA["$defs"][name]["properties"].items():
@@ -106,6 +123,9 @@ def test_every_setting_is_explained_to_the_editor() -> None:
         (file(destination="pth = 1"), "$.destinations.warehouse"),
         (file(destination='memory_limit = "some"'), "$.destinations.warehouse.memory_limit"),
         (file(more='[ledger]\nurl = "mysql://x"\n'), "$.ledger.url"),
+        (file(more="[serve]\nmax_parallel = 0\n"), "$.serve.max_parallel"),
+        (file(more='[extensions.alerts]\ntype = "webhook"\nurl = "ftp://x"\nsecret = "long enough"\n'), URL),
+        (file(more='[extensions.alerts]\ntype = "webhook"\nurll = "x"\n'), "$.extensions.alerts"),
         (file(more="[connectors.'a b']\nsource = 'x'\ndestination = 'y'\n"), "$.connectors"),
         ({"destinations": {}, "connectors": {}}, "$.connectors"),
     ],
@@ -141,12 +161,14 @@ NEEDED: dict[type[Any], dict[str, Any]] = {
     StreamSettings: {},
     LedgerSettings: {},
     MeteringSettings: {},
+    ServeSettings: {},
 }
 
 
 @pytest.mark.parametrize("model", NEEDED, ids=lambda model: model.__name__)
 def test_it_takes_every_value_that_loading_takes_and_little_else(model: type[Any]) -> None:
     names = {"StreamSettings": "stream", "LedgerSettings": "ledger", "MeteringSettings": "metering"}
+    names |= {"ServeSettings": "serve"}
     table = SCHEMA["$defs"][names.get(model.__name__, model.__name__.lower())]["properties"]
     taken = also = refused = 0
     for field, about in model.model_fields.items():
@@ -217,5 +239,5 @@ def test_the_command_writes_it_beside_the_configuration(tmp_path: Path) -> None:
     done = command("schema", cwd=tmp_path)
     assert done.returncode == 0
     assert "wrote connectors.schema.json" in done.stdout
-    assert json.loads((tmp_path / "connectors.schema.json").read_text()) == SCHEMA
-    assert json.loads(command("schema", "--json", cwd=tmp_path).stdout) == SCHEMA
+    assert json.loads((tmp_path / "connectors.schema.json").read_text()) == present()
+    assert json.loads(command("schema", "--json", cwd=tmp_path).stdout) == present()
