@@ -91,6 +91,14 @@ def test_programs_of_this_machine_and_pages_of_the_sandbox_itself_may(desk: Sand
         assert control(desk, "settings", headers={"Host": host}).status_code == 200
 
 
+def test_a_body_nested_too_deeply_is_refused_and_hurts_nobody(desk: Sandbox) -> None:
+    for text in ("[" * 200_000, '{"op": ' + '{"a":' * 90_000 + "1" + "}" * 90_001):
+        headers = {"Content-Type": "application/json"}
+        answer = requests.post(f"{desk.url}/_sandbox/mutate", data=text, headers=headers, timeout=20)
+        assert answer.status_code == 400, answer.text[:200]
+    assert desk.failed() == []
+
+
 def test_an_unknown_call_lists_the_known_ones(desk: Sandbox) -> None:
     answer = control(desk, "nope")
     assert answer.status_code == 404

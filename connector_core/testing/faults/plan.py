@@ -94,7 +94,10 @@ def plan_from_json(plan: str | bytes | list[Any]) -> list[Fault]:
     and that action's parameters: `{"match": "^GET /cases", "nth": 2, "action": {"name": "status", "code": 429,
     "retry_after": 1}}`. ValueError names the item and what is wrong with it.
     """
-    items = json.loads(plan) if isinstance(plan, str | bytes) else plan
+    try:
+        items = json.loads(plan) if isinstance(plan, str | bytes) else plan
+    except RecursionError:
+        raise ValueError("the plan is nested too deeply") from None
     if not isinstance(items, list):
         raise ValueError("a plan is a list of faults")
     faults = []

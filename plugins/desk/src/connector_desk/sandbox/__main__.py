@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     """One switch for each setting; their defaults are those of `Settings` (or of the demo site)."""
     parse = argparse.ArgumentParser(
         prog="python -m connector_desk.sandbox",
+        usage="%(prog)s [options]",
         description="A Desk.com site on 127.0.0.1 with invented data. Prints one JSON line with url, key, secret, "
         "token, token_secret and control (address of the test endpoints), then serves until SIGTERM or SIGINT.",
     )
@@ -59,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
             kind = {"type": lambda text: tuple(part.strip().upper() for part in text.split(","))}
         elif field.name == "max_per_page":
             kind = {"type": _pairs}
+        if "action" not in kind and "choices" not in kind:
+            kind["metavar"] = _metavar(field.name, default)
         shown = (
             "" if default in (None, "", {}) else f" [{','.join(default) if isinstance(default, tuple) else default}]"
         )
@@ -66,6 +69,15 @@ def parser() -> argparse.ArgumentParser:
         group = data if is_fixed(field.name) else switches
         group.add_argument(f"--{field.name.replace('_', '-')}", default=argparse.SUPPRESS, help=help_text, **kind)
     return parse
+
+
+def _metavar(name: str, default: object) -> str:
+    """What stands for the value in the help: the unit where there is one."""
+    if name.endswith("_share") or name == "churn":
+        return "SHARE"
+    if isinstance(default, float) and name not in ("replies", "clock_speed"):
+        return "SECONDS"
+    return "N" if isinstance(default, int | float) else "TEXT"
 
 
 def _pairs(text: str) -> dict[str, int]:

@@ -46,7 +46,7 @@ def respond(desk: Sandbox, incoming: Incoming) -> Reply:
         return reply(404, {"error": f"{incoming.method} {PREFIX}{name} is unknown; there are {known}"})
     try:
         return reply(200, call(desk, json.loads(incoming.body) if incoming.body else None))
-    except (ValueError, TypeError, KeyError, LookupError) as error:
+    except (ValueError, TypeError, KeyError, LookupError, RecursionError) as error:
         return reply(400, {"error": f"{type(error).__name__}: {error}"})
 
 
