@@ -66,7 +66,7 @@ def shop(folder: Path, database: str, records: list[dict[str, Any]], more: str =
 NEW = [
     {
         "id": 2,
-        "at": "2019-08-09T00:00:00Z",
+        "at": "2019-08-08T16:00:00Z",  # newer by an hour than what Stitch has stored, in UTC only
         "name": "a name that is longer than forty characters, as the source allows",
         "amount": 6,
         "flag": False,
@@ -120,7 +120,7 @@ def test_tables_and_split_columns_of_stitch_are_continued(tmp_path: Path, databa
     tags = sorted((row["_sdc_source_key_id"], row["_sdc_level_0_id"], row["value"]) for row in project.rows("newest"))
     assert tags == [(1, 0, "a"), (1, 1, "b"), (2, 0, "d"), (3, 0, "e"), (3, 1, "f")]
     assert rows[2]["_sdc_batched_at"] > "2020"
-    assert rows[2]["at"] == "2019-08-09T00:00:00"
+    assert rows[2]["at"] == "2019-08-08T16:00:00"
     widened = {change.change.column for change in project.told(SchemaChanged) if change.change.what == "widened"}
     assert widened == {"name", "score", "small"}
 
