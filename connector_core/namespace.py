@@ -168,13 +168,13 @@ def _at_least(space: Namespace, name: str) -> str:
 
 def create(space: Namespace, there: Mapping[str, object]) -> set[str]:
     """Make what is missing of the schema and the engine's tables; returns the names of the tables it made."""
-    sql, missing = space.sql, {name for name in OWN_TABLES if name not in there}
+    sql, missing = space.sql, [name for name in OWN_TABLES if name not in there]
     if missing:
         sql.make_schema(space.name)
     for name in missing:
         columns = ", ".join(f"{sql.quote(column)} {sql.type_name(kind)}" for column, kind in OWN_TABLES[name].items())
         sql.execute(f"CREATE TABLE IF NOT EXISTS {space.table(name)} ({columns})")
-    return missing
+    return set(missing)
 
 
 def read_fence(space: Namespace) -> Fence:
