@@ -139,8 +139,8 @@ def alter(shop: Site, *statements: str) -> None:
 
 def test_e11_d4_two_daemons_run_each_slot_once_and_finish_what_goes_on(shop: Site, serve: Serve) -> None:
     """Both connectors load into one DuckDB file, which one process at a time may open: they take turns."""
-    shop.serve(things(8, delay=0.3))
-    shop.add(things(8, delay=0.3))
+    shop.serve(things(8, delay=1.5))
+    shop.add(things(8, delay=1.5))
     daemons = [serve(), serve()]
     wait_for(lambda: begun(shop, "shop", "other"))
     said = "".join([ended(daemon) for daemon in daemons])
@@ -171,8 +171,8 @@ def test_d4_a_second_signal_stops_what_goes_on(shop: Site, serve: Serve) -> None
 def test_e12_f3_slots_of_dead_and_frozen_processes_are_taken_over_and_the_frozen_one_cannot_commit(
     shop: Site, serve: Serve
 ) -> None:
-    shop.serve(things(8, delay=1))
-    shop.add(things(8, delay=1))
+    shop.serve(things(8, delay=4))
+    shop.add(things(8, delay=4))
     first = serve()
     wait_for(lambda: begun(shop, "shop", "other"))
     killed, frozen = (shop.pid(shop.runs(key)[0].run_id) for key in ("shop", "other"))
