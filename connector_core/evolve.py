@@ -154,6 +154,8 @@ def _fit(
     moved = {space.same(name) for pair in renames for name in pair}
     lost = dict(identity(root, table, space.sql.traits))
     slots = {column.name: column.slot for column in table.columns}
+    before, together = len(made.statements), not space.sql.traits.ddl_in_transaction
+    fresh: dict[str, Kind] = {}
     for name, kind in wanted.items():
         found = have.get(space.same(name))
         if found is None:
@@ -162,7 +164,10 @@ def _fit(
             repaired = name in system or slots.get(name) in names
             text = add_column(space, table.name, name, kind)
             change = SchemaChange(table=table.name, what="repaired" if repaired else "added", column=name)
-            made.statements.append((text, ()))
+            if together:
+                fresh[name] = kind
+            else:
+                made.statements.append((text, ()))
             made.changes.append(change)
             if name in slots and space.same(name) not in moved:
                 made.adding.append((text, change))
@@ -182,6 +187,8 @@ def _fit(
                 place=Place(stream=table.stream, table=table.name),
                 code="column_type",
             )
+    if fresh:
+        made.statements.insert(before, (add_columns(space, table.name, fresh), ()))
 
 
 def renamed(
@@ -340,7 +347,13 @@ def findable(space: Namespace, root: Table, table: Table) -> Sequence[str]:
 
 def add_column(space: Namespace, table: str, name: str, kind: Kind) -> str:
     """The statement that adds a column, NULL in every row."""
-    return f"ALTER TABLE {space.table(table)} ADD COLUMN {space.sql.quote(name)} {space.sql.type_name(kind)}"
+    return add_columns(space, table, {name: kind})
+
+
+def add_columns(space: Namespace, table: str, columns: Mapping[str, Kind]) -> str:
+    """The statement that adds columns. Only databases where DDL commits by itself get several at a time."""
+    listed = ", ".join(f"{space.sql.quote(name)} {space.sql.type_name(kind)}" for name, kind in columns.items())
+    return f"ALTER TABLE {space.table(table)} ADD COLUMN {listed}"
 
 
 def rename_column(space: Namespace, table: str, old: str, new: str) -> str:

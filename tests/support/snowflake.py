@@ -6,6 +6,8 @@ that keeps every statement, and makes trouble when a test asks for it.
 What fakesnow does otherwise than Snowflake and is put right here, so that what the destination sends stays as it is:
 
 - COPY INTO of CSV lets DuckDB guess types and takes `""` for NULL: `_read_csv` reads as Snowflake documents it;
+- it writes names of tables and columns into statements of its own as they are: `_escaped` and `_Told` double their
+  quotes;
 - CURRENT_ROLE(), CURRENT_WAREHOUSE() and IS_ROLE_IN_SESSION() are unknown, SHOW GRANTS too: the gate answers for them.
 
 What stays otherwise, and is seen in the texts of statements alone: names in quotes keep their case in Snowflake,
@@ -30,7 +32,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from string import Template
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -85,6 +89,14 @@ class Gate:
         return None
 
 
+class _Told(Template):
+    """What fakesnow answers to a statement, as a statement: names are texts in it."""
+
+    def substitute(self, *_: object, **names: object) -> str:
+        """The statement."""
+        return super().substitute({key: str(name).replace("'", "''") for key, name in names.items()})
+
+
 class _Look:
     """A DuckDB session as a connection and its cursor: a cursor that DuckDB makes would forget its database. The
     information schema tells of this database alone, as Snowflake's does."""
@@ -108,10 +120,15 @@ class Server:
 
     def __init__(self) -> None:
         import fakesnow.copy_into
+        import fakesnow.cursor
+        import fakesnow.info_schema
         import fakesnow.server
         import uvicorn
 
         fakesnow.copy_into.ReadCSV.read_expression = _read_csv  # type: ignore[method-assign]
+        fakesnow.info_schema.insert_text_lengths_sql = partial(_escaped, fakesnow.info_schema.insert_text_lengths_sql)
+        for name in ("SQL_CREATED_TABLE", "SQL_DROPPED"):
+            setattr(fakesnow.cursor, name, _Told(getattr(fakesnow.cursor, name).template))
         for name in ("fakesnow.server", "snowflake.connector"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.gates: dict[str, Gate] = {}
@@ -272,6 +289,14 @@ def _rows(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> bytes
         "statementTypeId": 4096,
     }
     return json.dumps({"data": data, "success": True}).encode()
+
+
+def _escaped(
+    original: Callable[..., str], catalog: str, schema: str, table: str, lengths: list[tuple[str, int]]
+) -> str:
+    """The statement with which fakesnow remembers how long texts may be."""
+    names = [(name.replace("'", "''"), size) for name, size in lengths]
+    return original(catalog, schema, table.replace("'", "''"), names)
 
 
 def _read_csv(self: Any, url: str) -> Any:

@@ -90,8 +90,11 @@ class SnowflakeSql(AlchemySql):
 
     def execute(self, text: str, parameters: Sequence[Any] = ()) -> int:
         """Execute one statement."""
-        if text.startswith(("CREATE TABLE", "ALTER TABLE")):  # as wide as it may have become, or wider
-            self._widest = max(self._widest, text.count(",") - text.count(f"({DIGITS}, ")) + 1
+        listed = text.count(",") - text.count(f"({DIGITS}, ") + 1
+        if text.startswith("CREATE TABLE"):  # as wide as it may have become, or wider
+            self._widest = max(self._widest, listed)
+        elif text.startswith("ALTER TABLE"):
+            self._widest += listed
         return super().execute(text, parameters)
 
     def named(self, text: str) -> Sequence[Mapping[str, Any]]:
