@@ -18,13 +18,13 @@ from tests.support.canaries import holds_canary
 
 ROOT = Path(__file__).resolve().parents[2]
 
+DUCKDB = 'type = "duckdb"\npath = "warehouse.duckdb"'
 TOML = """
 [destinations.warehouse]
-type = "duckdb"
-path = "warehouse.duckdb"
+{destination}
 
 [connectors.stitch_desk]
-name = "Stitch Desk"
+name = "{name}"
 source = "desk"
 version = "15-10-2015"
 destination = "warehouse"
@@ -50,7 +50,6 @@ destination = "warehouse"
 [connectors.shop.config]
 data = "{file}"
 """
-DUCKDB = 'type = "duckdb"\npath = "warehouse.duckdb"'
 SECRETS = ("key", "secret", "token", "token_secret")
 SITE = Path(__file__).parent / "site"
 
@@ -58,13 +57,15 @@ SITE = Path(__file__).parent / "site"
 @dataclass
 class Project:
     """A folder with a connectors.toml; `settings` are lines of `[connectors.stitch_desk]`, `url` and `credentials`
-    those of the site."""
+    those of the site, `destination` the lines of `[destinations.warehouse]`, `name` the connector's."""
 
     folder: Path
     url: str
     credentials: Any
     settings: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
+    destination: str = DUCKDB
+    name: str = "Stitch Desk"
     _held: duckdb.DuckDBPyConnection | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +75,7 @@ class Project:
     def write(self, settings: str) -> None:
         """Write connectors.toml with these settings of the connector."""
         path = self.folder / "connectors.toml"
-        path.write_text(TOML.format(settings=settings))
+        path.write_text(TOML.format(settings=settings, destination=self.destination, name=self.name))
         path.chmod(0o600)
 
     @property

@@ -12,7 +12,7 @@ What fakesnow does otherwise than Snowflake and is put right here, so that what 
 
 What stays otherwise, and is seen in the texts of statements alone: names in quotes keep their case in Snowflake,
 temporary tables may be qualified, DDL commits what is open, VARCHAR and VARIANT have a greatest length, VARIANT keeps
-JSON as a value, sessions wait for one another's locks.
+JSON as a value. Sessions wait for one another as `snowflake_locks` makes them.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from connector_core.testing import SqlReader
 from connector_core.testing.warehouse import hooks_of
 from connector_snowflake import destination
 from tests.support.loads import Warehouse
+from tests.support.snowflake_locks import Locks
 
 ROLE, WAREHOUSE = "LOADER", "LOADING"
 KNOWN = (("CURRENT_ROLE()", f"'{ROLE}'"), ("CURRENT_WAREHOUSE()", f"'{WAREHOUSE}'"))
@@ -136,12 +137,16 @@ class Server:
         self._numbers = itertools.count(1)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        locks = Locks(self._app, fakesnow.server.sessions, self._connected)
         self._server = uvicorn.Server(
-            uvicorn.Config(self._app, log_level="critical", lifespan="off", interface="asgi3")
+            uvicorn.Config(locks, log_level="critical", lifespan="off", interface="asgi3", timeout_keep_alive=600)
         )
         threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True).start()
         while not self._server.started:
             time.sleep(0.01)
+
+    def _connected(self) -> set[tuple[str, int]]:
+        return {tuple(one.client) for one in self._server.server_state.connections if one.client}
 
     def stop(self) -> None:
         """Stop listening."""

@@ -52,15 +52,16 @@ class Ended:
 
 
 class Zygote:
-    """A process that forks runs of the command; use it as a context manager."""
+    """A process that forks runs of the command; use it as a context manager. `more` are modules that are imported
+    once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *more: str) -> None:
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([*sys.path, str(ROOT / "tests" / "support" / "site")]),
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.zygote"],
+            [sys.executable, "-m", "tests.support.zygote", *more],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
@@ -190,7 +191,7 @@ def _wait(pid: int, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def serve() -> None:
     """Answer requests until standard input ends."""
-    for name in IMPORTED:
+    for name in (*IMPORTED, *sys.argv[1:]):
         importlib.import_module(name)
     print("ready", flush=True)
     for line in sys.stdin:

@@ -200,11 +200,12 @@ class CrashesContract:
             return [sorted(map(repr, found[table])) for table in tables]
 
         def watched(load: Callable[[], object]) -> int:
-            before, looked = content(), 0
+            before, looked, committed = content(), 0, False
 
             def look(name: str) -> None:
-                nonlocal looked
-                if name in ("hook.load.after", "load.commit.after"):
+                nonlocal looked, committed
+                committed = committed or name in ("hook.load.after", "load.commit.after")
+                if committed:
                     return
                 looked += 1
                 try:

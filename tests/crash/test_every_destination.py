@@ -1,0 +1,100 @@
+"""One site into every destination: the same rows, field by field; and with SIGKILL at each step of a load or a claim
+and one restart, nothing missing, nothing doubled, nothing counted twice (D1, E6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector_desk.sandbox import Sandbox, Settings
+from tests.support.crash import NOW, metered
+from tests.support.desk_tables import TABLES
+from tests.support.destinations import DESTINATIONS, Destination, destination, project_of, rows
+from tests.support.memory import folder_in_memory
+from tests.support.project import Project
+from tests.support.zygote import Ended, Zygote
+
+CHOSEN = {"postgres": (), "snowflake": ("--select", "users", "--select", "cases")}
+"""What is run: on the stand-in, where statements are dear, a full table and an incremental stream with its children."""
+SETTINGS = 'start_date = "2025-01-01"\nnested = "subtables"\n'
+Content = dict[str, list[dict[str, Any]]]
+
+
+@dataclass
+class Place:
+    """A destination, a process to fork runs from, and what an undisturbed run leaves there."""
+
+    folder: Path
+    desk: Sandbox
+    to: Destination
+    zygote: Zygote
+    content: Content = field(default_factory=dict)
+    seams: list[str] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def project(self) -> Project:
+        number = next(self.numbers)
+        return project_of(self.to, self.folder / str(number), self.desk, number=number, settings=SETTINGS)
+
+    def run(self, project: Project, *arguments: str, **how: Any) -> Ended:
+        return self.zygote.run(["run", "--json", *arguments], cwd=project.folder, env=project.env, **how)
+
+    def rows(self, project: Project) -> Content:
+        return rows(self.to.reader(project.folder), project.name.lower().replace(" ", "_"))
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Place]]:
+    """All destinations, each after an undisturbed run."""
+    with (
+        folder_in_memory(tmp_path_factory.mktemp("every")) as folder,
+        Sandbox(Settings(seed=7, cases=8, customers=3, now=NOW, rate_limit=1_000_000)) as desk,
+        destination("duckdb") as duckdb,
+        destination("postgres") as postgres,
+        destination("snowflake") as snowflake,
+        Zygote(*postgres.drivers, *snowflake.drivers) as zygote,
+    ):
+        made = {}
+        for name, to in (("duckdb", duckdb), ("postgres", postgres), ("snowflake", snowflake)):
+            made[name] = place = Place(folder / name, desk, to, zygote)
+            clean = place.project()
+            trace = folder / f"{name}.txt"
+            ended = place.run(clean, trace=trace)
+            assert ended.code == 0, ended.output
+            place.content, place.seams = place.rows(clean), trace.read_text().split()
+        yield made
+
+
+def test_the_same_site_gives_the_same_rows_everywhere(places: Mapping[str, Place]) -> None:
+    assert set(places) == set(DESTINATIONS)
+    first = places["duckdb"].content
+    assert set(first) == TABLES
+    assert {len(found) > 0 for found in first.values()} == {True}
+    for place in places.values():
+        assert place.content == first
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", CHOSEN)
+def test_d1_a_kill_at_every_step_of_a_claim_or_a_load(places: Mapping[str, Place], name: str) -> None:
+    """DuckDB's is `test_every_seam`."""
+    place = places[name]
+    steps = [one for one in dict.fromkeys(place.seams) if one.startswith(("claim.", "load.", "activate."))]
+    chosen = [one for one in steps if one.endswith(".before")] + ["load.commit.after", "claim.commit.after"]
+    assert {f"load.{step}.before" for step in ("fence", "schema", "insert", "commit_row", "commit")} <= set(chosen)
+    assert set(CHOSEN) == set(DESTINATIONS) - {"duckdb"}
+    for seam in chosen:
+        project = place.project()
+        assert place.run(project, *CHOSEN[name], kill_at=(seam, 1)).killed, seam
+        ended = place.run(project, *CHOSEN[name])
+        assert ended.code == 0, ended.output
+        found = place.rows(project)
+        assert {"users", "cases", "cases__labels", "cases__label_ids", "replies"} <= set(found), seam
+        assert found == {table: place.content[table] for table in found}, seam
+        written = {table.lower(): number for table, number in metered(project).items()}
+        assert written == {table: len(content) for table, content in found.items()}, seam
