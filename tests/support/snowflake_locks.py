@@ -59,6 +59,13 @@ class Locks:
         async def again() -> dict[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
 
+        refused = False
+
+        async def told(message: Any) -> None:
+            nonlocal refused
+            refused = refused or message.get("status", 200) != 200 or b'"success": false' in message.get("body", b"")
+            await send(message)
+
         text = ""
         if scope["path"] == "/queries/v1/query-request":
             plain = gzip.decompress(body) if headers.get(b"content-encoding") == b"gzip" else body
@@ -69,15 +76,17 @@ class Locks:
         if STRUCTURE.match(text):
             async with state.structure:
                 await self._free(state, token)
-                await self._app(scope, again, send)
+                await self._app(scope, again, told)
         else:
-            await self._app(scope, again, send)
-        if state.holder == token and (ENDS.match(text) or token not in self._sessions):
-            self._end(state, session if token not in self._sessions else None)
+            await self._app(scope, again, told)
+        gone = token not in self._sessions
+        if state.holder == token and (gone or ENDS.match(text) or (refused and BEGINS.match(text))):
+            self._end(state, session if gone else None)
 
     async def _free(self, state: State, token: str) -> None:
         while state.holder not in ("", token):
-            if not self._clients[state.holder] & set(self._connected()):
+            there = state.holder in self._sessions and self._clients[state.holder] & set(self._connected())
+            if not there:
                 self._end(state, self._sessions.pop(state.holder, None))
             await asyncio.sleep(0.005)
 
