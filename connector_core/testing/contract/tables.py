@@ -31,7 +31,6 @@ HOSTILE = (
     " ",
     "_sdc_sequence",
 )
-COLUMNS = 1_000
 
 
 def split_amount(house: Warehouse) -> tuple[Shape, str, str]:
@@ -46,6 +45,11 @@ def split_amount(house: Warehouse) -> tuple[Shape, str, str]:
 
 class TablesContract:
     """What the schema step of a load does."""
+
+    widest = 1_000
+    """Columns of the widest table that is tried."""
+    hostile = HOSTILE
+    """Names that records, arrays and streams may have."""
 
     def test_a_new_column_is_added_and_rewrites_nothing(self, house: Warehouse) -> None:
         house.load(cases.part([case(1)]))
@@ -93,17 +97,17 @@ class TablesContract:
 
     def test_h7_names_are_only_names(self, house: Warehouse) -> None:
         """Of columns, of subtables and of tables."""
-        texts: dict[str, Kind] = dict.fromkeys(HOSTILE, "string")
-        shape = Shape(columns={**CASES, **texts}, arrays={name: {name: "string"} for name in HOSTILE})
-        inside = {name: f"in {name}" for name in HOSTILE}
+        texts: dict[str, Kind] = dict.fromkeys(self.hostile, "string")
+        shape = Shape(columns={**CASES, **texts}, arrays={name: {name: "string"} for name in self.hostile})
+        inside = {name: f"in {name}" for name in self.hostile}
         house.load(shape.part([{**case(1), **inside}], subtables=()))
-        house.load(shape.part([{**case(1, day=2), **dict.fromkeys(HOSTILE)}, {**case(3), **inside}], subtables=()))
+        house.load(shape.part([{**case(1, day=2), **dict.fromkeys(self.hostile)}, {**case(3), **inside}], subtables=()))
         arrays = Shape(arrays=shape.arrays)
-        house.load(arrays.part([{**case(2), **{name: [{name: f"sub {name}"}] for name in HOSTILE}}]))
+        house.load(arrays.part([{**case(2), **{name: [{name: f"sub {name}"}] for name in self.hostile}}]))
         plain = Shape(columns={"id": "integer"}, arrays={}, version=None)
-        streams = [replace(plain, stream=f"{name}{number}") for number, name in enumerate(HOSTILE)]
+        streams = [replace(plain, stream=f"{name}{number}") for number, name in enumerate(self.hostile)]
         house.load(*(stream.part([{"id": 1}]) for stream in streams), stream="cases")
-        for name, stream in zip(HOSTILE, streams, strict=True):
+        for name, stream in zip(self.hostile, streams, strict=True):
             reserved = "field" if name.startswith("_sdc") else ""
             column = house.name(reserved + name)
             assert house.values("cases", "id", column) == [(1, None), (2, None), (3, f"in {name}")], name
@@ -112,7 +116,7 @@ class TablesContract:
         epoch = house.claim().epoch
         for name in ("cases", streams[0].stream, streams[2].stream):
             house.target.reset(name, connector=house.connector, epoch=epoch)
-        assert len([name for name in house.tables() if not name.startswith("_sdc")]) == len(HOSTILE) - 2
+        assert len([name for name in house.tables() if not name.startswith("_sdc")]) == len(self.hostile) - 2
 
     def test_names_of_tables_that_are_as_long_as_they_may_be(self, house: Warehouse) -> None:
         stream = "t" * 300
@@ -128,7 +132,7 @@ class TablesContract:
     def test_b27_a_thousand_columns(self, house: Warehouse) -> None:
         narrow = Shape(columns={"id": "integer"}, version=None, arrays={})
         house.load(narrow.part([{"id": 1}]))
-        count = min(COLUMNS, (house.traits.columns or COLUMNS) - 20)
+        count = min(self.widest, (house.traits.columns or self.widest + 20) - 20)
         names = [f"f{n}" for n in range(count)]
         columns: dict[str, Kind] = {"id": "integer", **dict.fromkeys(names, "string")}
         wide = Shape(columns=columns, version=None, arrays={})
