@@ -17,7 +17,6 @@ from connector_core.testing.contract.tables import HOSTILE
 from connector_snowflake import destination
 from tests.support.snowflake import ROLE, reader, shared
 
-
 CHOSEN = {
     "test_new_changed_and_unchanged_in_one_batch",
     "test_a37_an_older_version_that_comes_later_does_not_win",
