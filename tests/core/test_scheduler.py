@@ -360,7 +360,10 @@ def test_c9_a_ledger_that_cannot_be_written_is_said_once_and_tried_again(
         for _ in range(3):
             assert daemon.tick() == 5
     daemon.tick()
-    assert machine.said == ["error: the ledger failed: disk is full; trying again", "the ledger can be used again"]
+    assert machine.said == [
+        "error: the ledger failed: disk is full [ledger]; trying again",
+        "the ledger can be used again",
+    ]
     assert len(machine.workers) == 1
 
 
