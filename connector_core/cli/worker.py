@@ -15,7 +15,7 @@ from pathlib import Path
 
 from connector_core.cli.report import headline
 from connector_core.cli.session import Session
-from connector_core.cli.signals import Signals
+from connector_core.cli.signals import Signals, end_hard
 from connector_core.cli.skips import skip_for_quota
 from connector_core.cli.streams import forgiving
 from connector_core.errors import BusyError, QuotaError
@@ -50,6 +50,7 @@ def run_slot(session: Session, name: str, slot: datetime) -> int:
                 options=RunOptions(trigger="schedule", slot=slot),
                 stop=stop,
                 report=_tell,
+                hung=lambda error: end_hard(session.say, f"error: {name}: {error}", error.exit_code),
             )
         except BusyError as error:
             return error.exit_code

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from connector_core import parse
@@ -153,7 +153,12 @@ def in_rejects(shop: Shop) -> Counter[str]:
 
 
 @settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],  # a thousand records are not made fewer in the time that a test has
+    suppress_health_check=list(HealthCheck),
 )
 @given(
     st.lists(

@@ -531,7 +531,9 @@ def test_a6_a16_to_a19_a21_a33_any_call_may_fail_once_and_is_right_when_repeated
         Headers(filler=24_576),
     ],
 )
-def test_a25_to_a38_the_walk_over_cases_heals_what_a_page_gets_wrong_once(desk: Sandbox, action: Action) -> None:
+def test_a25_to_a27_a30_a31_a33_a35_a36_a38_a43_the_walk_over_cases_heals_what_a_page_gets_wrong_once(
+    desk: Sandbox, action: Action
+) -> None:
     with FaultFront(desk.url, [Fault(match="/cases\\?", nth=3, action=action)]) as front:
         read = DeskReader(settings(desk, site_url=front.url, page_size=20)).read("cases")
         assert front.hits
