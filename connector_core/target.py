@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
+from functools import wraps
+from typing import ParamSpec, Protocol, TypeVar
 
 from connector_core import adopt, evolve, rejected, staging, write
 from connector_core.batch import Batch, Claim, Part, Receipt, Reject, SchemaChange
@@ -36,13 +37,25 @@ class Opener(Protocol):
     def __call__(self, *, write: bool, tidy: bool = False) -> AbstractContextManager[Sql | None]: ...
 
 
-@contextmanager
-def _once() -> Iterator[None]:
-    """For calls that nobody repeats: what might pass is an error of the destination."""
-    try:
-        yield
-    except RetryableError as error:
-        raise DestinationError(error.message, hint=error.hint, place=error.place, code=error.code) from error
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _twice(method: Callable[P, T]) -> Callable[P, T]:
+    """For calls that the engine does not repeat: once more on a new connection, since the one that is kept between
+    calls may have been lost meanwhile."""
+
+    @wraps(method)
+    def call(*args: P.args, **more: P.kwargs) -> T:
+        try:
+            return method(*args, **more)
+        except RetryableError:
+            try:
+                return method(*args, **more)
+            except RetryableError as error:
+                raise DestinationError(error.message, hint=error.hint, place=error.place, code=error.code) from error
+
+    return call
 
 
 class SqlTarget:
@@ -74,17 +87,19 @@ class SqlTarget:
         with self._writing() as sql:
             return write.load(sql, self.namespace, batch, now=self._now)
 
+    @_twice
     def commits(self, after: int = 0) -> Sequence[Receipt]:
         """See `Target.commits`."""
-        with _once(), self._open(write=False) as sql:
+        with self._open(write=False) as sql:
             if sql is None or COMMITS not in self._space(sql).there():
                 return ()
             return receipts(self._space(sql), after)
 
+    @_twice
     def look(self) -> Claim:
         """What `claim` would tell of bookmarks, tables and columns, without claiming and without changing anything;
         epoch and sequence are 0."""
-        with _once(), self._open(write=False) as sql:
+        with self._open(write=False) as sql:
             if sql is None or COMMITS not in self._space(sql).there():
                 return Claim(epoch=0, sequence=0, bookmarks={})
             found = registry(self._space(sql))
@@ -96,10 +111,11 @@ class SqlTarget:
                 columns=found.columns,
             )
 
+    @_twice
     def changes(self, parts: Sequence[Part]) -> Sequence[SchemaChange]:
         """What loading these parts would change of the tables; changes nothing. What a load may add beyond that, for
         properties that no schema declares, depends on the records."""
-        with _once(), self._open(write=False) as sql:
+        with self._open(write=False) as sql:
             if sql is None:
                 return [SchemaChange(table=table.name, what="created") for part in parts for table in part.tables]
             space = self._space(sql)
@@ -109,24 +125,23 @@ class SqlTarget:
                 known = Registry(tables={}, columns=(), parents={}, versions={}, there=space.there())
             return evolve.plan(space, known, parts).changes
 
+    @_twice
     def rejects(self, stream: str | None = None, *, limit: int | None = None) -> Sequence[Reject]:
         """See `Target.rejects`."""
-        with _once(), self._open(write=False) as sql:
+        with self._open(write=False) as sql:
             if sql is None or REJECTED not in self._space(sql).there():
                 return ()
             return rejected.read(self._space(sql), stream, limit)
 
+    @_twice
     def reset(self, stream: str, *, connector: str, epoch: int) -> None:
         """See `Target.reset`."""
-        with _once(), self._writing() as sql:
+        with self._writing() as sql:
             reset(self._space(sql), stream, connector=connector, epoch=epoch, at=self._now())
 
+    @_twice
     def check(self) -> Sequence[str]:
         """See `Target.check`."""
-        with _once():
-            return self._checked()
-
-    def _checked(self) -> Sequence[str]:
         lines = [*self._probe()]
         with self._open(write=False) as sql:
             found = {} if sql is None else self._space(sql).there()
