@@ -83,7 +83,7 @@ def due(schedule: Schedule, history: History, now: datetime, *, catch_up: CatchU
             open_slots.append(slot)
         elif slot < history.began:
             if history.running:  # when it ends, it may turn out that it was no run that has read the source
-                continue
+                break  # to note a later slot now would pass this one over for ever
             skipped.append(Skip(at=slot, reason=f"{MISSED}; the run of {_clock(history.began)} came after it"))
         else:
             skipped.append(Skip(at=slot, reason=f"the run of {_clock(history.began)} was still going on"))

@@ -8,7 +8,7 @@ from itertools import count, islice, takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from connector_core.scheduling import Cron, Grid, History, Interval, Schedule, due, following, preview, spec
@@ -282,7 +282,12 @@ DEEDS = some.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+FORGOTTEN = [*[("look", 1)] * 4, ("look", 186), ("look", 273), ("sleep", 343), ("hand", 1), ("look", 1)]
+"""Slots are missed, then a run is started by hand at the very instant of the next."""
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@example(schedule=SCHEDULES[4], deeds=FORGOTTEN, lasting=[])
 @given(schedule=some.sampled_from(SCHEDULES), deeds=DEEDS, lasting=some.lists(some.integers(1, 200), max_size=25))
 def test_random_histories(schedule: Schedule, deeds: list[tuple[str, int]], lasting: list[int]) -> None:
     life = Life(schedule, datetime(2026, 3, 28, 20, tzinfo=UTC), minutes(*lasting), step=timedelta(minutes=3))

@@ -13,8 +13,10 @@ from tests.support.canaries import holds_canary
 
 
 def environment(env: Mapping[str, str] | None = None, *, trees: Sequence[Path] = ()) -> dict[str, str]:
-    """This process's environment with the same import path, then `trees` with plugins, then `env`."""
-    python_path = os.pathsep.join([*sys.path, *map(str, trees)])
+    """This process's environment with the same import path, then `trees` with plugins, then `env`. A plugin that only
+    tests in this process use (`support/engine.py`) is not handed on."""
+    own = [path for path in sys.path if path != str(Path(__file__).parent / "site")]
+    python_path = os.pathsep.join([*own, *map(str, trees)])
     return {**os.environ, "PYTHONPATH": python_path, "COLUMNS": "200", **(env or {})}
 
 
