@@ -19,8 +19,8 @@ from tests.support.memory import folder_in_memory
 from tests.support.project import Project
 from tests.support.zygote import Ended, Zygote
 
-CHOSEN = {"postgres": (), "snowflake": ("--select", "cases")}
-"""What is run: on the stand-in, where statements are dear, one stream with its children."""
+CHOSEN = {"postgres": (), "snowflake": ("--select", "users", "--select", "cases")}
+"""What is run: on the stand-in, where statements are dear, a full table and a stream with children."""
 SETTINGS = 'start_date = "2025-01-01"\nnested = "subtables"\n'
 Content = dict[str, list[dict[str, Any]]]
 
