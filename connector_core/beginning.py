@@ -9,6 +9,7 @@ from typing import Any
 
 from connector_core.bookmarks import Bookmark
 from connector_core.config import Connector
+from connector_core.declared import declare
 from connector_core.errors import ConfigError, Place
 from connector_core.run_report import RunOptions
 from connector_core.streams import Stream
@@ -61,11 +62,24 @@ def _refuse_lookback(root: Stream, connector: Connector) -> None:
 
 
 def bookmarks(roots: Sequence[Stream], stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Bookmark]:
-    """The bookmark of each root stream as the destination has it. Raises `ConfigError` for one that cannot be read."""
-    return {
-        root.name: Bookmark.from_json(stored[root.name], stream=root.name) if root.name in stored else Bookmark()
-        for root in roots
-    }
+    """The bookmark of each root stream as the destination has it. Raises `ConfigError` for one that cannot be read.
+
+    The value of another replication key than today's says nothing about this one: then the stream begins again.
+    """
+    found = {}
+    for root in roots:
+        bookmark = Bookmark.from_json(stored[root.name], stream=root.name) if root.name in stored else Bookmark()
+        found[root.name] = bookmark if _of_this_key(bookmark, root) else Bookmark(start=bookmark.start)
+    return found
+
+
+def _of_this_key(bookmark: Bookmark, root: Stream) -> bool:
+    """Whether the bookmark's value is one of the stream's replication key, by name and type."""
+    if bookmark.value is None or root.replication_key is None:
+        return True
+    key = declare(root.schema).child(root.replication_key)
+    numbered = key is not None and "integer" in key.kinds
+    return bookmark.key in (None, root.replication_key) and isinstance(bookmark.value, datetime) != numbered
 
 
 def start_date(

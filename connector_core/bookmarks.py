@@ -30,9 +30,10 @@ class Bookmark:
     """What the destination remembers of a root stream. `value` is the greatest replication key of the finished
     prefix, never above the run's upper bound. `seen` are keyed records of the overlap by the JSON text of their key,
     `counts` (streams without key) how often each hash occurs in the overlap. `start` is the start date with which the
-    reading began, `upper` the upper bound of the run."""
+    reading began, `upper` the upper bound of the run, `key` the replication key whose `value` it is."""
 
     value: Value | None = None
+    key: str | None = None
     start: datetime | None = None
     upper: datetime | None = None
     seen: Mapping[str, Seen] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Bookmark:
         """The form in which it is stored; instants as canonical text."""
         return {
             "version": 1,
+            "key": self.key,
             "value": _text(self.value),
             "start": _text(self.start),
             "upper": _text(self.upper),
@@ -68,6 +70,7 @@ class Bookmark:
                 )
             return Bookmark(
                 value=_value(stored["value"]),
+                key=stored.get("key"),
                 start=_instant(stored["start"]),
                 upper=_instant(stored["upper"]),
                 seen={key: Seen(version=_known(v), hash=h, complete=bool(c)) for key, v, h, c in stored["seen"]},
@@ -187,7 +190,12 @@ class Position:
         self._counts = {digest: c for digest, c in self._counts.items() if c[0] >= edge}
         latest: list[Any] = sorted(self._seen.items(), key=lambda item: item[1].version)
         return Bookmark(
-            value=value, start=self.start, upper=upper, seen=dict(latest[-KEPT:]), counts=dict(self._counts)
+            value=value,
+            key=self._stream.replication_key,
+            start=self.start,
+            upper=upper,
+            seen=dict(latest[-KEPT:]),
+            counts=dict(self._counts),
         )
 
     def _lowest(self, limit: Value | None) -> Value | None:

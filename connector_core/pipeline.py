@@ -342,6 +342,9 @@ class Run:
         """Each root stream's bookmark to go on from. The start date is fixed in the ledger before anything is read."""
         key = self._connector.key
         found = beginning.bookmarks([family[0] for family in session.families], session.claim.bookmarks)
+        for name, bookmark in found.items():
+            if bookmark.value is None and session.claim.bookmarks.get(name, {}).get("value") is not None:
+                self._warn(f"the replication key of {name!r} is another one now: it is read again from its start date")
         known = self._ledger.start_date(key)
         start = beginning.start_date(
             self._connector, known=known, found=found, confirmed=self._options.confirm, now=self._clock.now()
