@@ -19,7 +19,7 @@ from connector_core.ledger import Ledger
 from connector_core.pipeline import run_connector
 from connector_core.replay import replay_rejects
 from connector_core.run_report import RunOptions, RunReport
-from tests.support.project import SITE, Scripted
+from tests.support.project import DUCKDB, SITE, Scripted
 
 INTEGER = {"type": "integer"}
 NUMBER = {"type": "number"}
@@ -33,11 +33,13 @@ START = 'start_date = "2020-01-01"\n'
 class Shop(Scripted):
     """A scripted project whose runs happen here; `events` are those of the last run."""
 
-    def __init__(self, folder: Path, data: Mapping[str, Any] | str, settings: str = START) -> None:
+    def __init__(
+        self, folder: Path, data: Mapping[str, Any] | str, settings: str = START, *, destination: str = DUCKDB
+    ) -> None:
         if str(SITE) not in sys.path:
             sys.path.append(str(SITE))
         self.events: list[Event] = []
-        super().__init__(folder, {} if isinstance(data, str) else data, settings=settings)
+        super().__init__(folder, {} if isinstance(data, str) else data, settings, destination=destination)
         if isinstance(data, str):
             self.serve(data)
 

@@ -281,8 +281,8 @@ class PostgresShop(Shop):
         more: str = "",
     ) -> None:
         self.server, self.database = server, database
-        self.destination = f'type = "postgres"\nurl = "{url or server.url(database)}"\n{more}'
-        super().__init__(folder, data, settings)
+        destination = f'type = "postgres"\nurl = "{url or server.url(database)}"\n{more}'
+        super().__init__(folder, data, settings, destination=destination)
 
     def query(self, text: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows; parameters are written `?`."""

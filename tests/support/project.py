@@ -172,12 +172,9 @@ class Scripted(Project):
     """A project whose source is the scripted one (`tests/support/site`): what it serves is a JSON file, changed with
     `serve`."""
 
-    def __init__(self, folder: Path, data: Mapping[str, Any], settings: str = "") -> None:
-        super().__init__(folder, "", None, settings=settings)
+    def __init__(self, folder: Path, data: Mapping[str, Any], settings: str = "", *, destination: str = DUCKDB) -> None:
+        super().__init__(folder, "", None, settings=settings, destination=destination)
         self.serve(data)
-
-    destination = DUCKDB
-    """The lines of `[destinations.warehouse]`."""
 
     @property
     def schema(self) -> str:
