@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Context, Decimal
+from hashlib import blake2b
 from typing import Any, NamedTuple
+
+import orjson
 
 from connector_core.errors import ConfigError
 from connector_core.instants import from_datetime, to_datetime
+from connector_core.parse import text
 from connector_core.streams import Stream
 
 Value = datetime | int
@@ -29,8 +34,8 @@ class Seen:
 class Bookmark:
     """What the destination remembers of a root stream. `value` is the greatest replication key of the finished
     prefix, never above the run's upper bound. `seen` are keyed records of the overlap by the JSON text of their key,
-    `counts` (streams without key) how often each hash occurs in the overlap. `start` is the start date with which the
-    reading began, `upper` the upper bound of the run, `key` the replication key whose `value` it is."""
+    `counts` (streams without key) how often each `fingerprint` occurs in the overlap. `start` is the start date with
+    which the reading began, `upper` the upper bound of the run, `key` the replication key whose `value` it is."""
 
     value: Value | None = None
     key: str | None = None
@@ -84,9 +89,31 @@ class Bookmark:
             ) from error
 
 
+def fingerprint(record: Mapping[str, Any], discard: Collection[str] = ()) -> str:
+    """What tells a record of a stream without key from others: a hash of what the source sent, less the properties in
+    `discard`, the order of properties and the spelling of numbers.
+
+    How the record is stored does not matter: a change of the configuration or of the schema must not store it again.
+    """
+    sent = {name: value for name, value in record.items() if name not in discard} if discard else record
+    try:
+        blob = orjson.dumps(sent, option=orjson.OPT_SORT_KEYS, default=_number)
+    except (TypeError, ValueError):  # a number beyond 64 bits; a record that is rejected
+        blob = text(sent).encode()
+    return blake2b(blob, digest_size=8).hexdigest()
+
+
+def _number(value: Any) -> float | str:
+    """A decimal as the quick parser would have read it, or else exactly."""
+    if not isinstance(value, Decimal):
+        raise TypeError
+    near = float(value)
+    return near if Decimal(repr(near)) == value else str(value.normalize(Context(prec=len(value.as_tuple().digits))))
+
+
 class Passed(NamedTuple):
-    """A root record that is finished, its children too. `fresh` is False for one that `Position.unchanged`
-    recognised."""
+    """A root record that is finished, its children too. `hash` is the one it was stored with, for a stream without key
+    its `fingerprint`. `fresh` is False for one that `Position.unchanged` recognised."""
 
     version: Value | None
     key: str | None

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from connector_core.batch import Activation, Counts, Reject
-from connector_core.bookmarks import Bookmark, Passed, Position
+from connector_core.bookmarks import Bookmark, Passed, Position, fingerprint
 from connector_core.budget import Stopped
 from connector_core.children import ChildPages, Parent, ParentGone
 from connector_core.clock import Clock
@@ -99,13 +99,14 @@ class Pass:
 
 
 class Row(NamedTuple):
-    """A good record of a page: the number among the good ones, its position in the page, and whether it (and its
-    children) are known."""
+    """A good record of a page: the number among the good ones, its position in the page, the hash by which it is known
+    again, and whether it (and its children) are known."""
 
     nth: int
     position: int
     key: str | None
     version: datetime | int | None
+    hash: str
     known: bool
     complete: bool
 
@@ -142,6 +143,7 @@ class Reader:
         self._shapers = {shaper.stream.name: shaper for shaper in shapers}
         self._incremental = self.root.replication == "incremental"
         self._replaces = not self._incremental or (not self.root.primary_key and again)
+        self._by_content = self._incremental and not self.root.primary_key
         self._staged = self._replaces or (not self.root.primary_key and not self.root.ascending)
         self._rewrites = self.root.name in rewrite and bool(self.root.primary_key)
         self._position = Position(self.root, bookmark)
@@ -272,8 +274,10 @@ class Reader:
         """Validate and shape a page, set aside what is known, then add rows prefix by prefix as children are
         complete."""
         shaped = self._shape(self.root, page)
-        rows = self._rows(shaped)
+        rows = self._rows(shaped, page)
         self._check_order(rows, page)
+        if self._by_content and shaped.rejects:
+            self._pass_rejected(shaped, page)
         seen.note(self.root, shaped.rejects)
         early = sum(self._position.is_early(version) for version in shaped.versions) if self._incremental else 0
         counts = Counts(extracted=len(shaped.rejects) + early, rejected=len(shaped.rejects), filtered=early)
@@ -301,20 +305,35 @@ class Reader:
             code="order",
         )
 
-    def _rows(self, shaped: Shaped) -> list[Row]:
+    def _pass_rejected(self, shaped: Shaped, page: Page) -> None:
+        """Without a key a rejected record is known when it comes again, good or not: from now on `rejects replay` alone
+        stores it, or it would be stored twice."""
+        good, version_of = set(shaped.positions), self._shapers[self.root.name].version_of
+        for position, record in enumerate(page.records):
+            version = None if position in good else version_of(record)
+            if version is None or self._position.contradicts(version) or self._ahead_of_time(version):
+                continue
+            digest = fingerprint(record, self.root.discard)
+            fresh = not self._position.unchanged(None, digest)
+            self._position.advance([Passed(version, None, digest, False, fresh)])
+
+    def _ahead_of_time(self, version: datetime | int) -> bool:
+        return isinstance(version, datetime) and version > self._bound.upper
+
+    def _rows(self, shaped: Shaped, page: Page) -> list[Row]:
         """The page's good records from the start date on, in their order, each with what is known of it."""
         rows = []
         for index, (position, version) in enumerate(zip(shaped.positions, shaped.versions, strict=True)):
-            key, known, complete = None, False, False
+            key, digest, known, complete = None, shaped.hashes[index], False, False
             if self._incremental:
                 if self._position.is_early(version):
                     continue
                 key = key_text(shaped.keys[index]) if shaped.keys is not None else None
-                known = self._position.unchanged(key, shaped.hashes[index])
-                complete = (
-                    known and key is not None and self._position.unchanged(key, shaped.hashes[index], complete=True)
-                )
-            rows.append(Row(index, position, key, version, known and not self._rewrites, complete))
+                if self._by_content:
+                    digest = fingerprint(page.records[position], self.root.discard)
+                known = self._position.unchanged(key, digest)
+                complete = known and key is not None and self._position.unchanged(key, digest, complete=True)
+            rows.append(Row(index, position, key, version, digest, known and not self._rewrites, complete))
         return rows
 
     def _take_children(self, page: Page, shaped: Shaped, rows: Sequence[Row], seen: Pass) -> list[Row]:
@@ -402,9 +421,7 @@ class Reader:
         counts = Counts(extracted=len(rows), unchanged=len(rows) - len(fresh))
         self._builder.add(self.root.name, chunk, counts, known=known)
         if self._incremental:
-            self._position.advance(
-                [Passed(r.version, r.key, shaped.hashes[r.nth], r.complete, not r.known) for r in rows]
-            )
+            self._position.advance([Passed(r.version, r.key, r.hash, r.complete, not r.known) for r in rows])
 
     def _cut_within(self, page: Page, shaped: Shaped, ready: list[Row], left: Sequence[Row]) -> list[Row]:
         """Cut in the middle of a page if the slice is full; returns the finished rows that are not in a slice yet."""

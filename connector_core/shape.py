@@ -305,6 +305,15 @@ class Shaper:
                 return values if kind == "integer" else [None if v is None else to_datetime(v) for v in values]
         return [None] * root.count
 
+    def version_of(self, entry: Any) -> datetime | int | None:
+        """The replication key of a record that may be bad in other respects; None when it cannot be read."""
+        name = self.stream.replication_key
+        if type(entry) is not dict or name is None:
+            return None
+        (kind,) = self.layout.declared.properties[name].kinds
+        value = key_value(entry.get(name), kind, self.layout.traits.decimal)
+        return to_datetime(value) if isinstance(value, str) else value
+
     def _reject(self, entry: Any, problem: Problem, rejected_at: str) -> Reject:
         record = text(entry)
         return Reject(

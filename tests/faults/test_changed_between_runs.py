@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connector_core.events import Warned
-from tests.support.engine import INSTANT, INTEGER, Shop, served, stream
+from tests.support.engine import INSTANT, INTEGER, START, TEXT, Shop, fates, incremental, raw, served, stream
 
 EARLY, LATE = "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"
 
@@ -34,3 +34,69 @@ def test_another_replication_key_reads_the_stream_again(tmp_path: Path, before: 
     ]
     assert shop.go().rows_written == 0
     assert not shop.told(Warned)
+
+
+# --- without a key
+
+
+def events(*records: Any, kind: Any = INTEGER) -> dict[str, Any]:
+    """An incremental stream in ascending order, without a key, whose v is a number."""
+    fields = {"v": kind, "tags": {"type": "array", "items": TEXT}}
+    one = incremental("events", fields, primary_key=[], ascending=True, overlap=1)
+    return served([one], {"events": records}, page_size=2)
+
+
+def event(number: int, v: Any, at: str = EARLY) -> dict[str, Any]:
+    return {"id": number, "at": at, "v": v, "tags": ["a", "b"]}
+
+
+def numbers(shop: Shop) -> list[int]:
+    return sorted(row["id"] for row in shop.rows("events"))
+
+
+@pytest.mark.parametrize("settings", ['schema = "freeze"', 'nested = "native"'])
+def test_without_a_key_another_way_of_storing_doubles_nothing(tmp_path: Path, settings: str) -> None:
+    shop = Shop(tmp_path, events(event(1, 5), event(2, 6)))
+    shop.go()
+    shop.write(START + settings)
+    assert fates(shop.go().counts["events"]) == {"extracted": 2, "unchanged": 2}
+    assert numbers(shop) == [1, 2]
+
+
+def test_without_a_key_another_declared_type_doubles_nothing(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, events(event(1, 5), event(2, 6)))
+    shop.go()
+    shop.serve(events(event(1, 5), event(2, 6), kind=TEXT))
+    shop.go()
+    assert numbers(shop) == [1, 2]
+
+
+def test_without_a_key_another_spelling_of_a_number_doubles_nothing(tmp_path: Path) -> None:
+    one = incremental("events", {"v": {"type": "number"}}, primary_key=[], ascending=True, overlap=1)
+    texts = [f'{{"id": 1, "at": "{EARLY}", "v": 1.50}}', f'{{"id": 2, "at": "{EARLY}", "v": 2}}']
+    shop = Shop(tmp_path, raw([one], {"events": texts}))
+    shop.go()
+    texts[0] = f'{{"v": 15e-1, "at": "{EARLY}", "id": 1}}'
+    shop.serve(raw([one], {"events": texts}))
+    shop.go()
+    assert numbers(shop) == [1, 2]
+
+
+@pytest.mark.parametrize("replay_first", [True, False])
+@pytest.mark.parametrize("first", [[], [event(1, 5)]])
+def test_without_a_key_what_was_rejected_is_stored_once(
+    tmp_path: Path, first: list[dict[str, Any]], replay_first: bool
+) -> None:
+    shop = Shop(tmp_path, events(*first, event(2, "two", LATE)), START + 'type_conflict = "reject"\n')
+    for _ in range(2):
+        assert shop.go().counts["events"].rejected == 1
+    shop.write(START)
+    for replayed in (replay_first, not replay_first):
+        if replayed:
+            shop.replay()
+        else:
+            shop.go()
+    assert numbers(shop) == [*(record["id"] for record in first), 2]
+    assert shop.rejected() == []
+    shop.go()
+    assert numbers(shop) == [*(record["id"] for record in first), 2]
