@@ -327,14 +327,26 @@ def test_c15_check_before_the_first_run(house: SnowflakeWarehouse) -> None:
 # --- what is installed
 
 
-def test_h14_the_driver_is_newer_than_its_known_holes() -> None:
-    asked = [Requirement(text) for text in project(ROOT / "destinations/snowflake")["dependencies"]]
-    (driver,) = [one for one in asked if one.name == "snowflake-connector-python"]
-    assert not driver.specifier.contains("4.7.0")
-    assert all(Version(version) >= Version("4.7.1") for version, _ in locked()["snowflake-connector-python"])
-    core = {one.name: one for one in map(Requirement, project(ROOT)["dependencies"])}
-    assert not core["requests"].specifier.contains("2.32.3")
-    assert not core["urllib3"].specifier.contains("2.4.0")
+FLOORS = {"requests": "2.32.4", "urllib3": "2.5", "snowflake-connector-python": "4.7.1"}
+"""The first versions without a known hole (facts/fault_catalogue.md H14)."""
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_h14_nothing_with_a_known_hole_is_declared_or_locked(name: str) -> None:
+    floor = Version(FLOORS[name])
+    asked = [
+        Requirement(text)
+        for member in (ROOT, *ROOT.glob("destinations/*"), *ROOT.glob("plugins/*"))
+        for text in project(member)["dependencies"]
+    ]
+    bounds = [
+        [Version(one.version) for one in asking.specifier if one.operator == ">="]
+        for asking in asked
+        if asking.name == name
+    ]
+    assert bounds
+    assert [bound for bound in bounds if not bound or max(bound) < floor] == []
+    assert [version for version, _ in locked()[name] if Version(version) < floor] == []
 
 
 def test_the_driver_is_imported_when_it_connects_and_not_before() -> None:
