@@ -144,7 +144,8 @@ def _(event: QuotaReached) -> list[Line]:
 def _(event: StreamFinished) -> list[Line]:
     if event.error:
         return [Line("source", logging.ERROR, event.stream, f"failed: {event.error}")]
-    return [Line("source", logging.INFO, event.stream, f"done: {event.counts.extracted:,} records extracted")]
+    records = f"{event.counts.extracted:,} record{'' if event.counts.extracted == 1 else 's'}"
+    return [Line("source", logging.INFO, event.stream, f"done: {records} extracted")]
 
 
 @_lines.register

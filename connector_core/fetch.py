@@ -131,11 +131,17 @@ class Fetcher:
             ).showing(error.evidence) from error
         raise SourceError(
             f"{error.message}; given up after {state.attempt_number} attempts",
-            hint=error.hint
-            or "rows loaded so far are safe and the next run goes on from there; look at the source's status",
+            hint=error.hint or f"{_looked_at(error)}; rows loaded so far are safe and the next run goes on from there",
             place=error.place,
             code=error.code,
         ).showing(error.evidence) from error
+
+
+def _looked_at(error: RetryableError) -> str:
+    """Who never got through may have the wrong address; who got an answer has not."""
+    if error.code in ("connection", "timeout"):
+        return "look at the address in the configuration, the network and the source's status"
+    return "look at the source's status"
 
 
 def _error(state: tenacity.RetryCallState) -> RetryableError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from connector_core.budget import Budget
 from connector_core.cli.exit_codes import worst
@@ -19,7 +20,7 @@ from connector_core.errors import ConfigError, ConnectorError
 from connector_core.fetch import Fetcher, RetryRules
 from connector_core.hooks import Hooks
 from connector_core.plugins import assemble
-from connector_core.streams import Catalog
+from connector_core.streams import Catalog, Window
 
 
 @dataclass(kw_only=True)
@@ -123,12 +124,21 @@ def fetcher(session: Session, hooks: Hooks, config: Config, connector: Connector
 
 
 def _source(session: Session, hooks: Hooks, config: Config, connector: Connector) -> list[str]:
-    """Sign in and list the streams."""
+    """Sign in, list the streams, and ask for one page where that needed no call: else a wrong credential of a declared
+    source would be found by the first run only."""
     with config.blamed("connectors", connector.key, "config"):
-        catalog = fetcher(session, hooks, config, connector).discover()
+        fetch = fetcher(session, hooks, config, connector)
+        catalog = fetch.discover()
     _known_streams(connector, catalog)
+    roots = (one for one in catalog.streams if one.parent is None and connector.stream(one.name).selected)
+    calls, first = catalog.requests, next(roots, None)
+    if not calls and first is not None:
+        yesterday = SystemClock().now().replace(microsecond=0) - timedelta(days=1)
+        lower = yesterday if first.replication == "incremental" else None
+        with config.blamed("connectors", connector.key, "config"):
+            calls = fetch.page(first, Window(lower=lower, upper=catalog.served_at), None, None).requests
     names = ", ".join(stream.name for stream in catalog.streams)
-    return [f"{counted(len(catalog.streams), 'stream')} ({names}), {counted(catalog.requests, 'call')}"]
+    return [f"{counted(len(catalog.streams), 'stream')} ({names}), {counted(calls, 'call')}"]
 
 
 def _known_streams(connector: Connector, catalog: Catalog) -> None:

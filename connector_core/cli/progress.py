@@ -183,7 +183,8 @@ class LineShow:
         if now - stream.printed < EVERY:
             return
         stream.printed = now
-        of = f" of {stream.total:,}" if stream.total else ""
+        # Records that moved while they were paged come twice: "191 of 190" would look like an error.
+        of = f"{stream.read:,} of {stream.total:,} records" if stream.total and stream.read <= stream.total else None
         left = stream.left(now)
         did = f"{counted(stream.staged, 'record')} staged, " if event.receipt.kind == "stage" else ""
         did += (
@@ -191,7 +192,7 @@ class LineShow:
         )
         eta = f", ETA {spoken(left)}" if left is not None else ""
         made = self._progress.calls_made()
-        self._line(stream.name, f"{stream.read:,}{of} records read, {did.removesuffix(', ')}, {made}{eta}")
+        self._line(stream.name, f"{of or counted(stream.read, 'record')} read, {did.removesuffix(', ')}, {made}{eta}")
         self._made(stream)
 
     @_tell.register

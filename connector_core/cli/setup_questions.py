@@ -277,9 +277,10 @@ class Setup:
         if plan.destination in there:
             if new:
                 raise ConfigError(
-                    f"{self._path} has a destination {plan.destination} already", hint="give another --destination",
+                    f"{self._path} has a destination {plan.destination} already",
+                    hint="leave out its type and settings to load into it, or give a new one another --destination",
                     code="init_values",
-                )  # fmt: skip
+                )
             return
         kept = former.new if former and former.destination == plan.destination else None
         described = (

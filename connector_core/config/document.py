@@ -34,6 +34,11 @@ _PIECE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _AT_LINE = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
+_MENDED = (
+    ("Invalid value", 'text goes in quotes: name = "value"'),
+    ("Expected ']' at the end of a table", "a table is named with letters, digits, _ and -"),
+)
+"""How tomllib's commonest complaints begin, and what mends them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +95,7 @@ def _bytes_of(path: Path) -> tuple[bytes, int]:
         # Without O_NONBLOCK a named pipe would hang here for ever.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
-        raise _refused(path, "there is no such file", hint=where) from None
+        raise _refused(path, "there is no such file", hint=f"{where}, or make one: connector-core init") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a possible name of a file"
         raise _refused(path, f"cannot be read: {reason}", hint="check its owner and its permissions") from None
@@ -126,15 +131,17 @@ def _text_of(path: Path, raw: bytes) -> str:
     return text
 
 
-def _explained(message: str, text: str) -> tuple[str, int | None]:
+def _explained(message: str, text: str) -> tuple[str, int | None, str]:
+    """What tomllib said, the line, and what to do where tomllib's words do not say it."""
     message = message.partition("; use sys.")[0]
     match = _AT_LINE.search(message)
     what = _AT_LINE.sub("", message).strip() or "cannot be parsed"
+    hint = next((told for words, told in _MENDED if what.startswith(words)), "")
     if match is None:
-        return f"is not valid TOML: {what}", None
+        return f"is not valid TOML: {what}", None, hint
     if match[1] is None:
-        return f"is not valid TOML: {what} (at the end of the file)", text.count("\n") + 1
-    return f"is not valid TOML: {what} (column {match[2]})", int(match[1])
+        return f"is not valid TOML: {what} (at the end of the file)", text.count("\n") + 1, hint
+    return f"is not valid TOML: {what} (column {match[2]})", int(match[1]), hint
 
 
 def _refused(path: Path, message: str, line: int | None = None, hint: str = "") -> InvalidConfigError:

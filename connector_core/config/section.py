@@ -185,8 +185,13 @@ def _problems(error: Any, at: KeyPath) -> Iterator[Problem]:
         for key in error.instance:
             if key not in known and not any(re.search(pattern, key) for pattern in schema.get("patternProperties", {})):
                 yield Problem(path=(*path, key), message="is not a known setting", hint=did_you_mean(key, known))
+    elif isinstance(error.instance, dict) and schema.get("writeOnly"):  # {evn = "NAME"}, and not {env = "NAME"}
+        yield Problem(path=path, message="should be text, or say where it is", hint=_ELSEWHERE)
     else:
         yield Problem(path=path, message=_message(error.validator, limit), hint=_about(schema))
+
+
+_ELSEWHERE = '{ env = "NAME" } for a variable, { file = "PATH" } for a file'
 
 
 def _about(schema: Any) -> str:

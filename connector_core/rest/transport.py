@@ -216,7 +216,11 @@ class Transport:
         if status == 401:
             raise AuthError("credentials refused by the source" + self._clock(answer), hint=self._renew(), place=place)
         if status == 404:
-            raise NotFoundError(f"the source knows no such thing (404{self._said(answer)})", place=place)
+            raise NotFoundError(
+                f"the source knows no such thing (404{self._said(answer)})",
+                hint="look at the site's address in the configuration",
+                place=place,
+            )
         hints = {
             403: "give the user of these credentials the right to read this",
             410: "the source has removed it for good",
@@ -238,7 +242,9 @@ class Transport:
         names = self._auth.settings if self._auth else ()
         if not names:
             return "this source is asked without credentials, but wants some"
-        listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        if len(names) == 1:
+            return f"renew {names[0]} in the connector's configuration"
+        listed = f"{', '.join(names[:-1])} and {names[-1]}"
         return f"renew {listed} in the connector's configuration; the source does not say which of them is wrong"
 
     def _clock(self, answer: Answer) -> str:

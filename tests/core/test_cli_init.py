@@ -187,6 +187,8 @@ def test_nothing_is_overwritten_without_being_asked(desk: Sandbox, tmp_path: Pat
     taken = command(*options(desk), cwd=tmp_path, env=env_of(desk))
     assert taken.returncode == 2
     assert "--name is taken: connectors.toml has a connector with the schema stitch_desk already" in taken.stderr
+    again = command(*options(desk, *INTO), cwd=tmp_path, env=env_of(desk))
+    assert "leave out its type and settings to load into it, or give a new one another --destination" in again.stderr
     assert path.read_text() == first
     replaced = command(*options(desk, *INTO, "--overwrite", "--frequency", "1h"), cwd=tmp_path, env=env_of(desk))
     assert replaced.returncode == 0, replaced.stderr

@@ -81,6 +81,11 @@ def test_a_batch_tells_rows_rate_calls_and_time_left(shown: Shown) -> None:
     )
 
 
+def test_a_total_that_was_overtaken_is_not_told(shown: Shown) -> None:
+    shown.page(191, total=190)
+    assert shown.batch(3)[0].startswith("desk cases: 191 records read, 3 rows written, ")
+
+
 def test_at_most_one_line_a_second_and_stream(shown: Shown) -> None:
     assert len(shown.batch(10)) == 1
     shown.now += 0.9

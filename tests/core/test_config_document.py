@@ -31,7 +31,9 @@ def written(folder: Path, content: bytes | str) -> Path:
 
 
 def test_g1_a_missing_file_a_directory_and_other_things_are_named(tmp_path: Path) -> None:
-    assert "there is no such file - give the file with --config" in refused(tmp_path / "none.toml")
+    missing = refused(tmp_path / "none.toml")
+    assert "there is no such file - give the file with --config" in missing
+    assert "or make one: connector-core init" in missing
     assert "is a directory" in refused(tmp_path)
     assert "is not a regular file" in refused(Path(os.devnull))
     os.mkfifo(tmp_path / "pipe")
@@ -76,13 +78,28 @@ except ConfigError as error:
         ("a = 1\n".encode("utf-16"), ":1: starts with a byte order mark"),
         (b"a = 1\nb = '\xff'\n", ":2: is not UTF-8 (byte 6 of the line)"),
         ("a = 1\r\nb = 2\r\n", ":1: has a carriage return (Windows line ends)"),
-        ("a = 1\nb = \n", ":2: is not valid TOML: Invalid value (column 5)"),
+        ("a = 1\nb = \n", ":2: is not valid TOML: Invalid value (column 5) - text goes in quotes"),
+        ("[connectors.my shop]\n", "at the end of a table declaration (column 16) - a table is named with letters"),
         ("a = 1\na = 2\n", "is not valid TOML: Cannot overwrite a value"),
         ('a = 1\nb = "abc', ":2: is not valid TOML: "),
         ("a = 9" + "0" * 5000, "is not valid TOML: Exceeds the limit"),
         ("a = 2026-01-01T25:00:00Z\n", ":1: is not valid TOML: "),
     ],
-    ids=["empty", "blank", "comment", "bom", "utf16", "latin1", "crlf", "value", "twice", "open", "digits", "hour25"],
+    ids=[
+        "empty",
+        "blank",
+        "comment",
+        "bom",
+        "utf16",
+        "latin1",
+        "crlf",
+        "value",
+        "header",
+        "twice",
+        "open",
+        "digits",
+        "hour25",
+    ],
 )
 def test_g1_what_cannot_be_read_is_refused_with_its_position(tmp_path: Path, content: bytes | str, said: str) -> None:
     assert said in refused(written(tmp_path, content))

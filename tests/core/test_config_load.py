@@ -207,6 +207,13 @@ def test_g8_a_secret_that_cannot_be_had_names_the_variable(
     ]
 
 
+def test_g8_a_misspelt_reference_is_told_how_it_is_written(project: Load) -> None:
+    assert problems(project, HEAD + SHOP.replace('"${TOKEN}"', '{ evn = "TOKEN" }')) == [
+        "10: connectors.shop.config.token: should be text, or say where it is"
+        ' - { env = "NAME" } for a variable, { file = "PATH" } for a file'
+    ]
+
+
 def test_g8_a_missing_variable_brings_no_problems_after_it(project: Load) -> None:
     text = HEAD + SHOP.replace("https://shop.example", "${SITE}") + 'port = "${PORT}"\n'
     text = text.replace('name = "Web Shop"', 'frequency = "${OFTEN}"')

@@ -108,6 +108,14 @@ def test_a4_trouble_for_ever_ends_with_a_source_error_that_says_so() -> None:
     assert not isinstance(caught.value, RetryableError)
     assert len(bench.calls) == 4
     assert caught.value.place.stream == "orders"
+    assert "address" not in caught.value.hint
+
+
+def test_a9_who_never_gets_through_is_told_to_look_at_the_address() -> None:
+    bench = Bench([RetryableError("the connection failed", code="connection")], attempts=2)
+    with pytest.raises(SourceError) as caught:
+        bench.page()
+    assert caught.value.hint.startswith("look at the address in the configuration, the network and the source's status")
 
 
 def test_a5_a_wait_of_years_is_named_and_not_waited() -> None:

@@ -192,6 +192,10 @@ def test_the_example_of_a_source_and_of_an_extension(tmp_path: Path) -> None:
         return dict(json.loads(done.stdout))
 
     with FaultFront(None, respond=shop) as front:
+        wrong = {"SHOP_URL": front.url, "SHOP_TOKEN": "mistyped"}
+        check = command("check", cwd=tmp_path, env=wrong, trees=[tree])
+        assert (check.returncode, "failed  source         credentials refused" in check.stdout) == (4, True)
+        assert "- renew token in the connector's configuration [auth]" in check.stdout
         assert run()["rows_written"] == 6
         assert run()["rows_written"] == 0
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
