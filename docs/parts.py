@@ -279,8 +279,19 @@ def contract() -> str:
     """What each class of the contract of destinations tests, in the words of its tests."""
     from connector_core.testing import DestinationContract, UserChangesContract
 
+    return _promises((*DestinationContract.__bases__, UserChangesContract))
+
+
+def source_contract() -> str:
+    """What each class of the contract of sources tests, in the words of its tests."""
+    from connector_core.testing import LocalSourceContract, SourceContract
+
+    return _promises((*LocalSourceContract.__bases__, *SourceContract.__bases__[1:]))
+
+
+def _promises(kinds: Iterable[type[Any]]) -> str:
     rows = []
-    for kind in (*DestinationContract.__bases__, UserChangesContract):
+    for kind in kinds:
         tests = [re.sub(r"^test_(?:[a-h][0-9]+_)*", "", name) for name in vars(kind) if name.startswith("test_")]
         rows.append([f"`{kind.__name__}`", "; ".join(name.replace("_", " ") for name in tests)])
     return table(["Part", "Promises"], rows)

@@ -1,7 +1,7 @@
-"""What a plugin's author needs to prove a plugin: the contract of destinations, and `faults`, an HTTP front that breaks
-answers on purpose.
+"""What a plugin's author needs to prove a plugin: the contracts of sources and destinations, and `faults`, an HTTP
+front that breaks answers on purpose.
 
-The contract needs pytest: `pip install "connector-core[testing]"`. The names below are imported when they are first
+The contracts need pytest: `pip install "connector-core[testing]"`. The names below are imported when they are first
 used, so that `faults` needs nothing more.
 """
 
@@ -12,22 +12,32 @@ from typing import Any
 
 _HOMES = {
     "DestinationContract": "contract",
+    "LocalSourceContract": "sources",
+    "SourceContract": "sources",
     "UserChangesContract": "contract",
     "Reader": "reading",
     "SqlReader": "reading",
 }
 
-__all__ = ["DestinationContract", "Reader", "SqlReader", "UserChangesContract"]
+__all__ = [
+    "DestinationContract",
+    "LocalSourceContract",
+    "Reader",
+    "SourceContract",
+    "SqlReader",
+    "UserChangesContract",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'connector_core.testing' has no attribute {name!r}")
-    if _HOMES[name] == "contract":
+    home = f"connector_core.testing.{_HOMES[name]}"
+    if name.endswith("Contract"):
         import pytest
 
-        pytest.register_assert_rewrite("connector_core.testing.contract")
-    return getattr(import_module(f"connector_core.testing.{_HOMES[name]}"), name)
+        pytest.register_assert_rewrite(home)
+    return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:
