@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from connector_core import parse
 from connector_core.batch import Counts, Reject
@@ -34,8 +35,9 @@ def replay_rejects(
     """Try every rejected record (of one stream, or of all) again under the present configuration, without reading the
     source's records.
 
-    A record that is good now is loaded like any other: the order of versions decides, so it never replaces a newer
-    one. It leaves `_sdc_rejected` in the same transaction. What is still bad stays as it is.
+    A record that is good now is loaded like any other: the order of versions decides (in streams without replication
+    key the order in which they were received), so it never replaces a newer one. It leaves `_sdc_rejected` in the same
+    transaction. What is still bad stays as it is.
     Errors as `run_connector`.
     """
     clock = clock or SystemClock()
@@ -50,7 +52,7 @@ def replay_rejects(
         for name, family in families.items():
             if stream is not None and name != stream:
                 continue
-            rejects = session.target.rejects(name)
+            rejects = session.target.rejects(name)[::-1]  # the oldest first: of equal versions the last one wins
             for begin in range(0, len(rejects), AT_ONCE):
                 some = rejects[begin : begin + AT_ONCE]
                 _replay(session, [shapers[member.name] for member in family], shapers[name], some, clock)
@@ -76,11 +78,11 @@ def _replay(
     shaped = shaper.page(records, extracted_at=now, received_at=now, rejected_at=now)
     if not shaped.positions:
         return
+    settled = tuple(rejects[position] for position in shaped.positions)
+    received = [reject.rejected_at for reject in settled]  # what was read later is newer
+    good = merge(shaper.layout, [shaped.chunk], counts=Counts(extracted=shaped.chunk.count))
     parts = tuple(
-        merge(member.layout, [shaped.chunk], counts=Counts(extracted=shaped.chunk.count))
-        if member is shaper
-        else merge(member.layout, [], counts=Counts())
+        replace(good, received_at=received) if member is shaper else merge(member.layout, [], counts=Counts())
         for member in family
     )
-    settled = tuple(rejects[position] for position in shaped.positions)
     session.loader.load(Slice(kind="rows", stream=family[0].stream.name, parts=parts, settled=settled))

@@ -45,10 +45,14 @@ class Staged:
     keys: tuple[str, ...]
     hash: str
     version: str | None
+    received: str | None = None
 
 
-def scratch(space: Namespace, part: Part, number: int) -> Staged | None:
-    """The temporary table in which a part's keys are compared, made before the transaction; None if it needs none."""
+def scratch(space: Namespace, part: Part, number: int, *, replayed: bool = False) -> Staged | None:
+    """The temporary table in which a part's keys are compared, made before the transaction; None if it needs none.
+
+    Rows that are `replayed` and have no version are compared by when they were received.
+    """
     if not part.root.table.key or not part.root.count:
         return None
     sql = space.sql
@@ -57,9 +61,16 @@ def scratch(space: Namespace, part: Part, number: int) -> Staged | None:
     columns += [("h", sql.type_name("string")), ("s", sql.type_name("integer"))]
     if (version := version_column(part)) is not None:
         columns.append(("v", sql.type_name(version.kind)))
+    elif replayed:
+        columns.append(("r", sql.type_name("instant")))
     table = sql.temporary(f"_sdc_changed_{number}", columns)
     return Staged(
-        table=table, outer=table, keys=keys, hash=sql.quote("h"), version=None if version is None else sql.quote("v")
+        table=table,
+        outer=table,
+        keys=keys,
+        hash=sql.quote("h"),
+        version=None if version is None else sql.quote("v"),
+        received=sql.quote("r") if replayed and version is None else None,
     )
 
 
@@ -90,7 +101,7 @@ def write(
     kept = newest(part, horizon)
     if changed is not None and not _empty(space, known, part):
         with step("load.stage"):
-            _stage(space, part, kept, first=first, table=changed.table)
+            _stage(space, part, kept, first=first, staged=changed)
         with step("load.compare"):
             same, newer = compare(space, part, changed, horizon=horizon)
         if same or newer:
@@ -158,7 +169,7 @@ def _empty(space: Namespace, known: Registry, part: Part) -> bool:
     return not any(space.sql.query(f"SELECT 1 FROM {space.table(name)} LIMIT 1") for name in tables)
 
 
-def _stage(space: Namespace, part: Part, kept: Positions | None, *, first: int, table: str) -> None:
+def _stage(space: Namespace, part: Part, kept: Positions | None, *, first: int, staged: Staged) -> None:
     """Keys, hashes, versions and sequences of the part's records into the scratch table."""
     root = part.root
     values = {column.name: values for column, values in zip(root.table.columns, root.values, strict=True)}
@@ -170,7 +181,9 @@ def _stage(space: Namespace, part: Part, kept: Positions | None, *, first: int, 
     columns.append(BulkColumn(name="s", kind="integer", values=pick(range(first, first + root.count), kept)))
     if (version := version_column(part)) is not None:
         columns.append(BulkColumn(name="v", kind=version.kind, values=pick(values[version.name], kept)))
-    space.sql.bulk(table, columns, root.count if kept is None else len(kept))
+    if staged.received is not None:
+        columns.append(BulkColumn(name="r", kind="instant", values=pick(part.received_at, kept)))
+    space.sql.bulk(staged.table, columns, root.count if kept is None else len(kept))
 
 
 def compare(
@@ -192,6 +205,8 @@ def compare(
         if horizon is not None and version.kind in ("instant", "date"):
             believed, values = f" AND {theirs} <= {space.given(version.kind)}", [limit(version, horizon)]
         superseded = sql.execute(f"{same} AND {theirs} > {staged.outer}.{staged.version}{believed}", values)
+    if staged.received is not None:
+        superseded += sql.execute(f"{same} AND t.{quote('_sdc_received_at')} > {staged.outer}.{staged.received}")
     return unchanged, superseded
 
 

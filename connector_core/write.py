@@ -123,8 +123,10 @@ class _Scratch:
     """The temporary tables that a batch needs, made before its transaction."""
 
     def __init__(self, space: Namespace, batch: Batch) -> None:
-        rows = batch.kind == "rows"
-        self.parts = [upsert.scratch(space, part, i) if rows else None for i, part in enumerate(batch.parts)]
+        rows, replayed = batch.kind == "rows", bool(batch.settled)
+        self.parts = [
+            upsert.scratch(space, part, i, replayed=replayed) if rows else None for i, part in enumerate(batch.parts)
+        ]
         self.rejects = rejected.scratch(space, "_sdc_new_rejects") if batch.rejects else ""
         self.settled = rejected.scratch(space, "_sdc_settled") if batch.settled else ""
         self.kept = activate.scratch(space, batch)

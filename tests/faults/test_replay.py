@@ -89,6 +89,20 @@ def test_a_replayed_record_never_replaces_a_newer_one(tmp_path: Path) -> None:
     assert shop.rejected() == []
 
 
+def test_without_a_replication_key_what_was_read_last_is_the_newer_one(tmp_path: Path) -> None:
+    def whole(*records: Any) -> dict[str, Any]:
+        return served([stream("things", {"v": INTEGER})], {"things": records})
+
+    shop = Shop(tmp_path, whole({"id": 1, "v": "old"}, {"id": 2, "v": "old"}, {"id": 3, "v": 3}), STRICT)
+    shop.go()
+    shop.serve(whole({"id": 1, "v": 7}, {"id": 2, "v": "new"}, {"id": 3, "v": "changed"}))
+    shop.go()
+    shop.write(START)
+    assert fates(shop.replay().counts["things"]) == {"extracted": 4, "loaded": 2, "superseded": 2}
+    assert stored(shop) == {1: 7, 2: "new", 3: "changed"}
+    assert shop.rejected() == []
+
+
 def test_the_bookmark_stays_and_the_next_run_writes_nothing(tmp_path: Path) -> None:
     shop = Shop(tmp_path, things(thing(1, 1, day=1), thing(2, "two", day=2), thing(3, 3, day=3), overlap=1), STRICT)
     shop.go()
