@@ -155,7 +155,7 @@ def test_the_lock_satisfies_what_the_distribution_asks_for(folder: Path) -> None
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A wheel of every distribution, built from a copy of the tracked files, without network and without isolation."""
-    clone = tmp_path_factory.mktemp("clone")
+    clone = tmp_path_factory.mktemp("clone") / "sources"
     for name in git("ls-files", "-z").split("\0"):
         if name and (ROOT / name).is_file():
             target = clone / name
@@ -185,6 +185,7 @@ def test_a_wheel_holds_its_package_and_nothing_else(folder: Path, wheels: dict[s
 
 @pytest.mark.parametrize("folder", SIBLINGS, ids=name_of)
 def test_an_installed_wheel_is_found_by_its_entry_points(folder: Path, wheels: dict[str, Path], tmp_path: Path) -> None:
+    tmp_path = tmp_path / "sources"
     zipfile.ZipFile(wheels[name_of(folder)]).extractall(tmp_path)
     code = """
         import importlib.metadata, sys

@@ -16,7 +16,7 @@ from connector_core.redact import redactor
 from connector_core.testing.faults import FaultFront, Request, Response
 from tests.support.commands import command
 from tests.support.engine import INTEGER, START, Shop
-from tests.support.project import TOML
+from tests.support.project import DUCKDB, TOML
 
 NOW = datetime(2026, 11, 25, 7, 30, 2, 114512, tzinfo=UTC)
 SECRET = "canary/of-the+token"
@@ -65,7 +65,9 @@ def test_a_folder_that_takes_no_file_changes_nothing_about_the_error(tmp_path: P
 
 def test_a17_h5_check_and_run_name_the_captured_page_and_it_holds_no_secret(tmp_path: Path) -> None:
     env = {f"DESK_{name}": f"canary-{name}-0123" for name in ("KEY", "SECRET", "TOKEN", "TOKEN_SECRET")}
-    (tmp_path / "connectors.toml").write_text(TOML.format(settings="retry_attempts = 2\nretry_wait = 0.01\n"))
+    (tmp_path / "connectors.toml").write_text(
+        TOML.format(settings="retry_attempts = 2\nretry_wait = 0.01\n", destination=DUCKDB, name="Stitch Desk")
+    )
 
     def login(request: Request) -> Response:
         body = f"<html>Please log in. {env['DESK_TOKEN']} {request.header('Authorization')}</html>".encode()

@@ -69,7 +69,7 @@ def test_d5_a_run_with_closed_streams(project: Scripted, closed: str) -> None:
             b"shop people" not in path.read_bytes()
         )  # a message written into a file that took the number of a closed stream
     status = json.loads(command("status", "--json", cwd=project.folder, trees=[SITE]).stdout)
-    assert status["connectors"][0]["state"] == "succeeded"
+    assert status["connectors"][0]["state"] == "active"
 
 
 def test_d5_an_error_with_closed_standard_error(project: Scripted) -> None:

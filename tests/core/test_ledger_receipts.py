@@ -315,7 +315,7 @@ def test_a_run_is_reported_with_its_steps_tables_streams_and_changes(ledger: Led
     assert (report.run.started_at, report.run.finished_at) == (T0, T0 + HOUR)
     assert [(s.name, s.stream, s.exit_status, s.text) for s in report.steps] == [
         ("discovery", None, 0, ""),
-        ("extraction", "cases", 4, "the site said 500\\nand 501"),
+        ("extraction", "cases", 4, "the site said 500\\nand 501 [source]"),
     ]
     assert report.steps[0].finished_at == T0 + HOUR
     assert [(t.table, t.stream, t.written) for t in report.tables] == [

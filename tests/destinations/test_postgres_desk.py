@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ class PostgresDesk(Desk):
 
     def query(self, text: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
         return shared().query(text.replace("?", "%s"), parameters or None, database=self.database)
+
+    @contextmanager
+    def reading(self) -> Iterator[Any]:
+        """Nothing has to be opened."""
+        yield None
 
     def rows(self, table: str, *, schema: str = "stitch_desk", where: str = "") -> list[dict[str, Any]]:
         columns = self.query(

@@ -23,14 +23,14 @@ class SnowShop(Shop):
 
     def __init__(self, folder: Path, data: Any, settings: str = START) -> None:
         self.running = shared()
-        self.name = self.running.database()
-        given = {"type": "snowflake", **self.running.config(self.name)}
-        self.destination = "\n".join(f"{key} = {json.dumps(value)}" for key, value in given.items())
-        super().__init__(folder, data, settings=settings)
+        self.database = self.running.database()
+        given = {"type": "snowflake", **self.running.config(self.database)}
+        lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in given.items())
+        super().__init__(folder, data, settings=settings, destination=lines)
 
     def sql(self, text: str) -> list[tuple[Any, ...]]:
         """What is stored, in DuckDB's SQL."""
-        look = self.running.look(self.name)
+        look = self.running.look(self.database)
         look.execute("SET schema = 'SHOP'")
         look.execute(text)
         return [tuple(row) for row in look.fetchall()]
@@ -45,7 +45,7 @@ class SnowShop(Shop):
 def shop(tmp_path: Path) -> Iterator[SnowShop]:
     shops = SnowShop(tmp_path, {})
     yield shops
-    shops.running.drop(shops.name)
+    shops.running.drop(shops.database)
 
 
 def test_names_are_folded_and_a_split_keeps_the_column_as_stitch_did(shop: SnowShop) -> None:

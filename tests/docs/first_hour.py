@@ -24,7 +24,7 @@ from tests.support.terminal import typed
 
 DOCUMENT = ROOT / "docs" / "first-hour.md"
 PORT = "18040"  # as many digits as a free port has: comments in the file stand in one column
-FOLDER = "/home/you/desk"
+FOLDER = "/srv/desk"
 SANDBOX = f"connector_desk.sandbox --port {PORT} "
 BLOCK = re.compile(r"^```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

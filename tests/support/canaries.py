@@ -12,7 +12,12 @@ from pathlib import Path
 
 from connector_desk.sandbox import CANARY
 
-EXPECTED = {".secrets": "where `init` puts secrets", "given": "what a test gives as a file with a secret"}
+EXPECTED = {
+    ".secrets": "where `init` puts secrets",
+    "given": "what a test gives as a file with a secret",
+    "sources": "copies of the project's own files, which make the canary",
+    "site-packages": "the same, installed",
+}
 """Folders whose files hold credentials on purpose."""
 
 
