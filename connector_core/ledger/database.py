@@ -115,7 +115,7 @@ def open_database(url: str) -> Database:
 
 
 def _open_postgres(url: URL) -> Database:
-    where = url.render_as_string(hide_password=True)
+    where = url.set(query={}).render_as_string(hide_password=True)  # a query may hold a password too
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     try:

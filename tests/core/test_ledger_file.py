@@ -360,3 +360,10 @@ print(os.path.exists(sys.argv[1] + "-wal"))
         out, err = python(code, file).communicate(timeout=60)
         assert out == "True\n", err
         assert len(first.status()) == 2
+
+
+def test_a_password_in_the_query_of_a_url_is_not_shown() -> None:
+    with pytest.raises(ConnectorError) as caught:
+        Ledger.open("postgresql://desk@127.0.0.1:1/ledger?password=hunter2&sslpassword=hunter3", clock=clock)
+    assert "postgresql://desk@127.0.0.1:1/ledger" in str(caught.value)
+    assert "hunter" not in repr(caught.value) + str(caught.value)
