@@ -217,6 +217,10 @@ OTHERS: Final[Mapping[str, Code]] = {
     ),
     "ledger": _code("The ledger does not know what it was asked: a defect of the engine.", "Report it."),
     "internal": _code("A defect of the engine.", "Report it with the crash file that is named; it holds no secrets."),
+    "open_files": _code(
+        "The process has as many files and connections open as the system lets it.",
+        "Raise its limit: `ulimit -n`, or LimitNOFILE of its service. Nothing of the batch in hand was written.",
+    ),
     "busy": _code(
         "Another run holds the connector, or another process the file.", "Wait until it ends, then run again."
     ),

@@ -18,6 +18,7 @@ from connector_core import catalog
 from connector_core.batch import Batch, Claim, Receipt, Target
 from connector_core.errors import ConnectorError, Place, PluginError
 from connector_core.events import Event
+from connector_core.open_files import ran_out
 from connector_core.seams import seam
 from connector_core.streams import Catalog, Page, Stream, Window
 
@@ -193,8 +194,11 @@ class Hooks:
         try:
             yield
         except ConnectorError as error:
-            raise error.at(stream=place.stream, page=place.page) from error.__cause__
+            told = ran_out(error) or error
+            raise told.at(stream=place.stream, page=place.page) from error.__cause__
         except Exception as error:
+            if (lack := ran_out(error)) is not None:
+                raise lack.at(stream=place.stream, page=place.page) from error
             culprit = self._culprit(error.__traceback__) or owner
             raise _broken(culprit, verb, place, f"{what}raised {type(error).__name__}: {error}") from error
         finally:

@@ -162,7 +162,9 @@ class Session:
     def failed(self, error: Exception) -> int:
         """Say what went wrong, where, and what to do; gives the exit code. Unexpected errors leave a crash file."""
         from connector_core.config.problems import InvalidConfigError
+        from connector_core.open_files import ran_out
 
+        error = ran_out(error) or error
         if isinstance(error, ConnectorError):
             several = (
                 [f"{line} [{error.code}]" for line in error.lines()] if isinstance(error, InvalidConfigError) else []

@@ -1,4 +1,5 @@
-"""Disks that fail to keep what was written, and a machine that stops before everything is on them (C10, D7)."""
+"""Disks that fail to keep what was written, a machine that stops before everything is on them, and a process that may
+open no more files (C10, D7, D8)."""
 
 from __future__ import annotations
 
@@ -210,3 +211,40 @@ def committed(folder: Path) -> set[int]:
         rows = connection.execute("SELECT count(*) FROM shop.things").fetchall()
         assert rows == [(min(2 * len(found), len(THINGS)),)]
         return found
+
+
+NO_MORE_FILES = """
+import os, resource, sys
+from connector_core.__main__ import main
+name, left = sys.argv[1], int(sys.argv[2])
+def look(event, arguments):
+    global left
+    if event == "connector_core.seam" and arguments[0] == name:
+        left -= 1
+        if not left:
+            free = os.dup(0)
+            os.close(free)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+sys.addaudithook(look)
+sys.exit(main(["run"]))
+"""
+
+
+@pytest.mark.parametrize("seam", ["hook.extract.before", "hook.load.before"])
+def test_d8_too_many_open_files(tmp_path: Path, seam: str) -> None:
+    """In the source, and in the destination; the engine reads and writes its ledger through files it has open."""
+    shop = Shop(tmp_path, DATA, SETTINGS)
+    done = subprocess.run(
+        [sys.executable, "-c", NO_MORE_FILES, seam, "2"],
+        cwd=tmp_path, env=environment(trees=[SITE, ROOT]), capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+    assert done.returncode == 6, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert lines
+    for line in lines:  # of the run, and of the command, which cannot keep its own files either
+        assert "too many open files" in line
+        assert "ulimit -n" in line
+        assert line.endswith("[open_files]")
+    shop.go()
+    assert keys(shop) == [record["id"] for record in THINGS]
+    assert metered(shop) == EACH
