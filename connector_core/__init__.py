@@ -7,7 +7,32 @@ The names below are the public interface for plugins; they are imported when the
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what a type checker sees of the names below
+    from connector_core.batch import Batch as Batch
+    from connector_core.batch import Claim as Claim
+    from connector_core.batch import Counts as Counts
+    from connector_core.batch import Receipt as Receipt
+    from connector_core.batch import Target as Target
+    from connector_core.errors import AuthError as AuthError
+    from connector_core.errors import ConfigError as ConfigError
+    from connector_core.errors import ConnectorError as ConnectorError
+    from connector_core.errors import DestinationError as DestinationError
+    from connector_core.errors import NotFoundError as NotFoundError
+    from connector_core.errors import Place as Place
+    from connector_core.errors import RetryableError as RetryableError
+    from connector_core.errors import SourceError as SourceError
+    from connector_core.hookspecs import hookimpl as hookimpl
+    from connector_core.rest import RestSource as RestSource
+    from connector_core.rest import RestStream as RestStream
+    from connector_core.streams import Catalog as Catalog
+    from connector_core.streams import Description as Description
+    from connector_core.streams import Page as Page
+    from connector_core.streams import RateLimit as RateLimit
+    from connector_core.streams import Stream as Stream
+    from connector_core.streams import Window as Window
+    from connector_core.tables import Traits as Traits
 
 __version__ = "0.1.0"
 

@@ -48,6 +48,10 @@ CONFIGURATION: Final[Mapping[str, Code]] = {
     ),
     "schedule": _code("Frequency and time zone do not fit together.", "Set a frequency that divides a day."),
     "plugin_unknown": _code("No installed distribution offers this plugin.", "Mend the name, or `pip install` it."),
+    "new_package": _code(
+        "`new` was given a name that no plugin can have or that is taken, or its folder exists or cannot be written.",
+        "Give another name or another `--folder`.",
+    ),
     "plugin_claimed_twice": _code("Two distributions offer a plugin of one name.", "Uninstall all but one of them."),
     "site_url": _code(
         "The site's address is no https address of a host, or carries what an address must not carry.",

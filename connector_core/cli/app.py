@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from connector_core.cli.ledger_commands import ledger_commands
+from connector_core.cli.new_commands import new_commands
 from connector_core.cli.options import Json, Names
 from connector_core.cli.options import perform as _run
 from connector_core.cli.schedule_commands import schedule_commands, webhook_commands
@@ -34,6 +35,7 @@ app = typer.Typer(
 rejects = typer.Typer(help="Rejected records: list them, try them again.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(rejects, name="rejects")
 app.add_typer(webhook_commands, name="webhook")
+app.add_typer(new_commands, name="new")
 
 
 def invoke(argv: Sequence[str]) -> int:
@@ -274,7 +276,7 @@ app.registered_commands.extend(schedule_commands.registered_commands)
 def commands() -> dict[str, Any]:
     """Every command with its function, groups as `group command`: what the documents have to mention."""
     own = {_name(info): info.callback for info in app.registered_commands}
-    groups = {"rejects": rejects, "webhook": webhook_commands}
+    groups = {"rejects": rejects, "webhook": webhook_commands, "new": new_commands}
     grouped = {f"{name} {_name(i)}": i.callback for name, group in groups.items() for i in group.registered_commands}
     return {**own, **grouped}
 

@@ -8,7 +8,15 @@ used, so that `faults` needs nothing more.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what a type checker sees of the names below
+    from connector_core.testing.contract import DestinationContract as DestinationContract
+    from connector_core.testing.contract import UserChangesContract as UserChangesContract
+    from connector_core.testing.reading import Reader as Reader
+    from connector_core.testing.reading import SqlReader as SqlReader
+    from connector_core.testing.sources import LocalSourceContract as LocalSourceContract
+    from connector_core.testing.sources import SourceContract as SourceContract
 
 _HOMES = {
     "DestinationContract": "contract",
