@@ -194,6 +194,8 @@ class Position:
                 self._seen[record.key] = Seen(version=record.version, hash=record.hash, complete=record.complete)
             elif record.fresh:
                 self._counts[record.hash] = (record.version, self._counts.get(record.hash, (0, 0))[1] + 1)
+        if len(self._seen) > 4 * KEPT:  # many records of one version: no bookmark keeps more, so memory need not
+            self._seen = dict(self._latest())
 
     def settle(self, limit: Value | None) -> None:
         """No record below `limit` (less the overlap) will come any more in this pass; None settles nothing."""
@@ -215,15 +217,19 @@ class Position:
         edge: Any = self._edge(value)
         self._seen = {key: s for key, s in self._seen.items() if s.version >= edge}
         self._counts = {digest: c for digest, c in self._counts.items() if c[0] >= edge}
-        latest: list[Any] = sorted(self._seen.items(), key=lambda item: item[1].version)
         return Bookmark(
             value=value,
             key=self._stream.replication_key,
             start=self.start,
             upper=upper,
-            seen=dict(latest[-KEPT:]),
+            seen=dict(self._latest()),
             counts=dict(self._counts),
         )
+
+    def _latest(self) -> list[tuple[str, Seen]]:
+        """The newest of the remembered records, as many as a bookmark keeps."""
+        order: Any = sorted(self._seen.items(), key=lambda item: item[1].version)
+        return list(order[-KEPT:])
 
     def _lowest(self, limit: Value | None) -> Value | None:
         """From which version on a bookmark may have to remember records; None for all of them."""

@@ -115,6 +115,22 @@ SOURCE: Final[Mapping[str, Code]] = {
         "The source answered with this status (403: no right to read; 429: too many calls; 5xx: trouble of its own).",
         "403: give the user of the credentials the right. Otherwise run again later; rows so far are kept.",
     ),
+    "folder_missing": _code("The folder of a file source is not there.", "Mount it, or mend `folder`."),
+    "file_unreadable": _code(
+        "The system does not let a file be read.", "Give the user of the engine the right; what was read is stored."
+    ),
+    "file_damaged": _code(
+        "A file cannot be unpacked, has no readable header, or a line longer than 16 MiB.",
+        "Put a whole file in its place; the next run goes on before it.",
+    ),
+    "file_changed": _code(
+        "A file was written to, replaced or removed while it was read.",
+        "Write under another name and rename when complete; the next run reads it from its start.",
+    ),
+    "file_format": _code("A file's name does not tell its format.", "Set `format` for the stream."),
+    "key_untyped": _code(
+        "No sample has a value of the primary key, so that its type is not known.", "Say it in `types` of the stream."
+    ),
     "connection": _code("No connection, or it broke.", "Look at the address, the network and the source's status."),
     "timeout": _code("No complete answer in time.", "Run again later, or raise the source's `request_timeout`."),
     "tls": _code("A certificate does not hold.", "Nothing was sent. Mend the address, or tell the administrator."),

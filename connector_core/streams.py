@@ -111,13 +111,15 @@ class Page:
 class Catalog:
     """What `discover` found: streams, parents first, and what the answers on the way said.
 
-    `requests` is the number of requests made, `served_at` the `Date` of the first of them.
+    `requests` is the number of requests made, `served_at` the `Date` of the first of them. `notes` are remarks for
+    people, for instance why a type was inferred; `check` shows them.
     """
 
     streams: tuple[Stream, ...]
     served_at: datetime | None = None
     rate: RateLimit | None = None
     requests: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,7 +138,7 @@ def _source(session: Session, hooks: Hooks, config: Config, connector: Connector
         with config.blamed("connectors", connector.key, "config"):
             calls = fetch.page(first, Window(lower=lower, upper=catalog.served_at), None, None).requests
     names = ", ".join(stream.name for stream in catalog.streams)
-    return [f"{counted(len(catalog.streams), 'stream')} ({names}), {counted(calls, 'call')}"]
+    return [f"{counted(len(catalog.streams), 'stream')} ({names}), {counted(calls, 'call')}", *catalog.notes]
 
 
 def _known_streams(connector: Connector, catalog: Catalog) -> None:

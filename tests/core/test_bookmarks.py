@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -121,6 +122,19 @@ def test_b32_more_than_a_thousand_records_at_one_instant_are_not_all_remembered(
     position.advance([passed(1, f"[{n}]") for n in range(1500)])
     position.settle(position.top)
     assert len(position.bookmark(UPPER).seen) == 1000
+
+
+def test_b32_nor_held_in_memory_while_they_are_read() -> None:
+    position = Position(KEYED, Bookmark())
+    tracemalloc.start()
+    try:
+        for page in range(40):
+            position.advance([passed(5, str(page * 1_000 + row)) for row in range(1_000)])
+            position.settle(at(5))
+        assert tracemalloc.get_traced_memory()[0] < 2 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+    assert len(position.bookmark(UPPER).seen) == 1_000
 
 
 def test_a_lookback_does_not_move_it_back() -> None:
