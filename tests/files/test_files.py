@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import threading
 import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 import connector_files
-from connector_core.events import PageExtracted, Warned
+from connector_core.events import BatchLoaded, PageExtracted, Warned
 from connector_core.run_report import RunReport
 from connector_files import listing, source
 from connector_files.lines import PAGE, Reader
@@ -249,6 +250,23 @@ def test_a_file_that_changes_while_it_is_read_is_noticed_and_read_again(
     path = project.put(name, content)
     report = project.go(code=4, watch=changing(path, path.unlink))
     assert "is gone while it was read" in str(report.error)
+
+
+def test_a_run_that_is_stopped_within_a_file_goes_on_with_it(
+    exports: Callable[..., Exports], later: Callable[[], None]
+) -> None:
+    project = exports(KEYED)
+    config = project.folder / "connectors.toml"
+    config.write_text(config.read_text().replace('source = "files"', 'source = "files"\nbatch_records = 10'))
+    project.put("orders.csv", "id,n\n" + "".join(f"{number},{'x' * 2000}\n" for number in range(5 * PAGE // 2000)))
+    later()
+    stop = threading.Event()
+    report = project.go(code=143, stop=stop, watch=lambda event: stop.set() if isinstance(event, BatchLoaded) else None)
+    assert report.status == "stopped"
+    some = len(project.records("orders"))
+    assert 0 < some < 5 * PAGE // 2000
+    project.go()
+    assert [row["id"] for row in project.records("orders", "id")] == [*range(5 * PAGE // 2000)]
 
 
 def test_a_damaged_file_stops_its_stream_and_no_other(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class _BadRecord(Exception):  # noqa: N818 - the record is what is bad
 class Reader:
     """A file at a position: `offset` unpacked bytes and `line` lines lie before the next record.
 
-    `names` are the columns of a CSV file, `ended` says that nothing is left, and `check` that it is still the same file.
+    `names` are the columns of a CSV file, `ended` says that nothing is left, `check` that it is the same file.
     Raises `SourceError` when the file is not the one that was listed, is damaged or cannot be read.
     """
 
