@@ -48,7 +48,17 @@ def env_of(desk: Sandbox) -> dict[str, str]:
 
 def options(desk: Sandbox, *more: str, url: str = "") -> list[str]:
     secrets = [word for name in SECRETS for word in ("--set", f"{name}=env:THE_{name.upper()}")]
-    return ["init", "--name", "Stitch Desk", "--set", f"site_url={url or desk.url}", *secrets, *more]
+    return [
+        "init",
+        "--source",
+        "desk",
+        "--name",
+        "Stitch Desk",
+        "--set",
+        f"site_url={url or desk.url}",
+        *secrets,
+        *more,
+    ]
 
 
 def test_h5_g12_on_a_terminal_it_asks_explains_tries_and_writes_what_runs_at_once(
@@ -57,6 +67,8 @@ def test_h5_g12_on_a_terminal_it_asks_explains_tries_and_writes_what_runs_at_onc
     known = desk.credentials
     code, screen = typed(
         "init",
+        "--source",
+        "desk",
         cwd=tmp_path,
         answers=[
             ("the schema [Desk]: ", "pg_desk"),
@@ -125,7 +137,7 @@ def test_h5_g12_on_a_terminal_it_asks_explains_tries_and_writes_what_runs_at_onc
 
 
 def test_the_end_of_the_terminal_writes_nothing(tmp_path: Path) -> None:
-    code, screen = typed("init", answers=[("[Desk]: ", ""), ("Site URL", "\x04")], cwd=tmp_path)
+    code, screen = typed("init", "--source", "desk", answers=[("[Desk]: ", ""), ("Site URL", "\x04")], cwd=tmp_path)
     assert code == 130
     assert "stopped; nothing was written" in screen
     assert files(tmp_path) == set()
@@ -133,7 +145,8 @@ def test_the_end_of_the_terminal_writes_nothing(tmp_path: Path) -> None:
 
 def test_without_a_terminal_all_that_is_missing_or_wrong_is_one_line(tmp_path: Path) -> None:
     done = command(
-        "init", "--frequency", "61s", "--start-date", "yesterday", "--set", "sitte=x", "--set", "page_size=0",
+        "init", "--source", "desk", "--frequency", "61s", "--start-date", "yesterday", "--set", "sitte=x",
+        "--set", "page_size=0",
         "--destination-type", "duckdb", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
@@ -206,7 +219,7 @@ def test_a_secret_that_lies_there_already_is_not_overwritten(desk: Sandbox, tmp_
         ("Token Secret;", "canary-d"), ("since", ""), ("Time between", ""), ("[warehouse]", ""),
         ("Its type (", "duckdb"), ("path (", "w.duckdb"),
     ]  # fmt: skip
-    code, screen = typed("init", "--no-check", answers=answers, cwd=tmp_path)
+    code, screen = typed("init", "--source", "desk", "--no-check", answers=answers, cwd=tmp_path)
     assert code == 2
     assert "there is such a file already" in screen
     assert "--overwrite" in screen
@@ -240,7 +253,7 @@ def test_any_source_and_destination_is_asked_by_its_own_schema(tmp_path: Path) -
     folder = tmp_path / "here"
     folder.mkdir()
     answers = [
-        ("Source (acme, desk): ", "acme"), ("[Acme]: ", ""), ("Version (1, 2): ", "2"),
+        ("Source (acme, desk, files): ", "acme"), ("[Acme]: ", ""), ("Version (1, 2): ", "2"),
         ("site (Address of the site): ", "ftp://x"), ("site (Address of the site): ", "https://x"),
         ("Token from the admin page", "canary-token"),
         ("Another setting, by its name (strict, mode", "strict"), ("strict: ", "perhaps"), ("strict: ", "true"),

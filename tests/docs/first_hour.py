@@ -68,7 +68,7 @@ class Player:
         """What a command shows, in the document's spelling."""
         if SANDBOX in step.command:
             return self._plain(self._serve(step.command))
-        if step.command == "connector-core init":
+        if step.command.startswith("connector-core init"):
             return self._plain(self._init(step.shown))
         port = self._known["url"].rpartition(":")[2]
         env = environment({"PATH": f"{self._tools}{os.pathsep}{os.environ['PATH']}"})
@@ -99,7 +99,7 @@ class Player:
                 answers.append((prompt, self._known[next(hidden)]))
             elif not prompt.startswith("Desk ("):
                 answers.append((prompt, answer.replace(f"http://127.0.0.1:{PORT}", self._known["url"])))
-        code, screen = typed("init", answers=answers, cwd=self.folder)
+        code, screen = typed("init", "--source", "desk", answers=answers, cwd=self.folder)
         assert code == 0, screen
         return screen
 
