@@ -322,10 +322,10 @@ class Connector(Settings):
         default=60.0, gt=0, le=3600, description="seconds after which a batch is loaded anyway"
     )
     memory: Bytes = Field(
-        default=32 << 20,
+        default=64 << 20,
         ge=1 << 20,
         le=64 << 30,
-        description="bytes of memory for the records that are being read, wait, or are being loaded (32 MiB)",
+        description="bytes of memory for the records that are being read, wait, or are being loaded (64 MiB)",
     )
 
     rate_limit_share: Share = Field(

@@ -37,7 +37,7 @@ def refused(**settings: Any) -> str:
 
 def test_defaults_are_those_of_the_design() -> None:
     one = connector()
-    assert (one.batch_records, one.batch_bytes, one.batch_seconds, one.memory) == (10_000, 16 << 20, 60, 32 << 20)
+    assert (one.batch_records, one.batch_bytes, one.batch_seconds, one.memory) == (10_000, 16 << 20, 60, 64 << 20)
     assert (one.type_conflict, one.schema_mode, one.nested) == ("split", "evolve", None)
     assert (one.nul_characters, one.unchanged) == ("reject", "skip")
     assert (one.most_deleted, one.rate_limit_share, one.calls_in_flight) == (0.5, 0.9, 8)

@@ -33,7 +33,7 @@ from tests.support.shop_api import Api, reader, shop
 def test_h6_data_that_looks_like_a_secret_is_stored_unchanged(tmp_path: Path) -> None:
     """Also data that really is the connector's own secret, in a column and in the full text of a rejected record; what
     is told about the run has none of it."""
-    with desk(tmp_path, cases=12, customers=3) as project:
+    with desk(tmp_path / "given", cases=12, customers=3) as project:
         secret = project.sandbox.credentials.token_secret
         texts = [
             secret,
