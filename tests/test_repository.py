@@ -25,7 +25,7 @@ from tests.support.wheels import MEMBERS, ROOT, SIBLINGS, build
 
 # Put together here, so that this file does not hold what it forbids.
 REGISTRIES = [
-    ".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("anaconda", "org"))
+    ".".join(parts) for parts in (("pypi", "org"), ("python" + "hosted", "org"), ("npmjs", "org"), ("anaconda", "org"))
 ]
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|opt|mnt|home/\w+|Users/\w+)/")
 
