@@ -13,7 +13,7 @@ from connector_core.budget import Stopped
 from connector_core.errors import NotFoundError, Place, SourceError
 from connector_core.streams import Page, Stream, Window
 
-PAGES_AHEAD = 4  # pages of one parent that wait for their turn; more would only fill memory
+PAGES_AHEAD = 4  # pages of one parent that wait for their turn; more would bring nothing
 
 
 class ParentGone(Exception):  # noqa: N818 - a message between threads, not an error
@@ -34,6 +34,9 @@ class Parent(NamedTuple):
 class ChildPages:
     """Fetches the child pages of `parents` with `pool`, at most `ahead` parents at a time; a context manager.
 
+    Pages that wait for their turn have `room` bytes (as read) together; a page of the parent whose turn it is always
+    finds some.
+
     `of(position)` must be called for each parent once, in their order; it yields (child stream, page) as they come
     and raises what the fetching raised: `ParentGone`, `SourceError`, `PluginError`, `Stopped`. `fetch(stream, window,
     parent, token)` gets one page.
@@ -47,12 +50,16 @@ class ChildPages:
         fetch: Callable[[Stream, Window, Mapping[str, Any] | None, Hashable | None], Page],
         pool: Executor,
         ahead: int,
+        room: int,
         halt: threading.Event,
     ) -> None:
-        self._window, self._fetch = window, fetch
+        self._window, self._fetch, self._room = window, fetch, room
         self._pool, self._halt, self._left = pool, halt, threading.Event()
         self._waiting = deque(parents)
         self._running: deque[tuple[int, queue.Queue[Any]]] = deque()
+        self._held = 0
+        self._due: queue.Queue[Any] | None = None
+        self._changed = threading.Condition()
         self.positions = frozenset(parent.position for parent in parents)
         for _ in range(ahead):
             self._submit()
@@ -68,10 +75,16 @@ class ChildPages:
         """The child pages of the parent at this position of the page."""
         due, pages = self._running.popleft()
         assert due == position, "parents are asked for in their order"  # noqa: S101
+        with self._changed:
+            self._due = pages
+            self._changed.notify_all()
         try:
             while (item := self._next(pages)) is not _END:
                 if isinstance(item, BaseException):
                     raise item
+                with self._changed:
+                    self._held -= item[1].size
+                    self._changed.notify_all()
                 yield item
         finally:  # also when this parent is gone: the next one takes its place
             self._submit()
@@ -108,7 +121,7 @@ class ChildPages:
         tokens: set[Hashable] = set()
         while not self._left.is_set():
             page = self._fetch(child, self._window, parent, token)
-            self._put(pages, (child, page))
+            self._put(pages, (child, page), page.size)
             token = page.next
             if token is None:
                 return
@@ -121,10 +134,16 @@ class ChildPages:
                 )
             tokens.add(token)
 
-    def _put(self, pages: queue.Queue[Any], item: Any) -> None:
-        while not (self._halt.is_set() or self._left.is_set()):
-            try:
-                pages.put(item, timeout=0.2)
-                return
-            except queue.Full:
-                continue
+    def _put(self, pages: queue.Queue[Any], item: Any, size: int = 0) -> None:
+        with self._changed:
+            while not (self._halt.is_set() or self._left.is_set()):
+                if self._has_room(pages, size):
+                    self._held += size
+                    pages.put_nowait(item)
+                    return
+                self._changed.wait(0.2)
+
+    def _has_room(self, pages: queue.Queue[Any], size: int) -> bool:
+        if pages.empty() and (pages is self._due or not self._held):
+            return True
+        return not pages.full() and self._held + size <= self._room

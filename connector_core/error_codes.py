@@ -241,6 +241,10 @@ OTHERS: Final[Mapping[str, Code]] = {
         "The process has as many files and connections open as the system lets it.",
         "Raise its limit: `ulimit -n`, or LimitNOFILE of its service. Nothing of the batch in hand was written.",
     ),
+    "no_memory": _code(
+        "The process may have no more memory.",
+        "Give it more, or lower `memory` or `calls_in_flight`. Nothing of the batch in hand was written.",
+    ),
     "busy": _code(
         "Another run holds the connector, or another process the file.", "Wait until it ends, then run again."
     ),

@@ -148,6 +148,7 @@ class Reader:
         self._rewrites = self.root.name in rewrite and bool(self.root.primary_key)
         self._position = Position(self.root, bookmark)
         self._fetch, self._bound, self._slices, self._pool, self._ahead = fetch, bound, slices, pool, ahead
+        self._room = cut.size
         self._clock, self._halt, self._reports, self._deletes = clock, halt, reports, deletes
         self._builder = Builder(
             shapers, kind="stage" if self._staged else "rows", cut=cut, clock=clock, rewrite=rewrite
@@ -352,6 +353,7 @@ class Reader:
             fetch=self._fetch.page,
             pool=self._pool,
             ahead=self._ahead,
+            room=self._room,
             halt=self._halt,
         )
         ready: list[Row] = []

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import orjson
 import tenacity
 
 from connector_core.budget import Budget, Stopped
 from connector_core.clock import Clock
 from connector_core.errors import RetryableError, SourceError
 from connector_core.hooks import Hooks
+from connector_core.parse import text
 from connector_core.streams import Catalog, Page, RateLimit, Stream, Window
 
 T = TypeVar("T")
@@ -60,13 +62,14 @@ class Fetcher:
         )
 
     def page(self, stream: Stream, window: Window, parent: Mapping[str, Any] | None, token: Hashable | None) -> Page:
-        """One page. Raises `SourceError` when the source stays in trouble, `NotFoundError`, `AuthError`,
-        `PluginError`, `Stopped`."""
-        return self._retried(
+        """One page, its size measured where the source tells none: what is held in memory is bounded by it. Raises
+        `SourceError` when the source stays in trouble, `NotFoundError`, `AuthError`, `PluginError`, `Stopped`."""
+        page = self._retried(
             stream.name,
             lambda: self._hooks.extract(self._client, self._config, stream, window, parent, token),
             lambda page: (page.rate, page.requests),
         )
+        return page if page.size or not page.records else replace(page, size=_measured(page.records))
 
     def wants(self, child: Stream, parent: Mapping[str, Any]) -> bool:
         """Whether the child stream is asked for this parent's records. Raises `PluginError`."""
@@ -135,6 +138,14 @@ class Fetcher:
             place=error.place,
             code=error.code,
         ).showing(error.evidence) from error
+
+
+def _measured(records: Sequence[Any]) -> int:
+    """About how many bytes of JSON text the records are."""
+    try:
+        return len(orjson.dumps(records, default=str))
+    except TypeError:  # half a surrogate pair, an integer of more than 64 bits, nested too deeply, ...
+        return len(text(records))
 
 
 def _looked_at(error: RetryableError) -> str:

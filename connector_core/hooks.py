@@ -18,7 +18,7 @@ from connector_core import catalog
 from connector_core.batch import Batch, Claim, Receipt, Target
 from connector_core.errors import ConnectorError, Place, PluginError
 from connector_core.events import Event
-from connector_core.open_files import ran_out
+from connector_core.exhausted import ran_out
 from connector_core.seams import seam
 from connector_core.streams import Catalog, Page, Stream, Window
 

@@ -310,7 +310,8 @@ class Run:
         """Read all root streams side by side, load their slices one after the other, until everybody has finished."""
         bookmarks = self._bookmarks(session)
         connector = self._connector
-        share = room(connector.memory, readers=len(session.families))
+        parents = sum(len(family) > 1 for family in session.families)
+        share = room(connector.memory, readers=len(session.families), parents=parents)
         slices = SliceQueue(share, self._gone)
         cut = Cut(
             records=connector.batch_records, size=min(connector.batch_bytes, share), seconds=connector.batch_seconds

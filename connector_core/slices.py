@@ -48,10 +48,10 @@ WEIGHT = 4
 """How many bytes of memory a byte of source text takes as long as its record is held (measured: 3 to 4)."""
 
 
-def room(memory: int, *, readers: int) -> int:
+def room(memory: int, *, readers: int, parents: int = 0) -> int:
     """The size (bytes as read) of a slice when so many streams are read at a time: each of them is filling one, one is
-    being loaded or waits for it."""
-    return memory // WEIGHT // (readers + 1)
+    being loaded or waits for it, and each of the `parents` among them holds as much of its children's pages."""
+    return memory // WEIGHT // (readers + parents + 1)
 
 
 class Builder:

@@ -88,11 +88,11 @@ class Page:
     `records` as the source gives them: an entry that is not an object is kept (the engine rejects it). `next` is the
     token of the next page, opaque, hashable, None at the end; the same token twice is an error. `total` is the number
     of records that the source says the whole request has, None where it does not tell. `served_at` is the server's
-    `Date` (aware UTC), `size` the body's bytes, `rate` what the answer said about the budget, `url` the address for
-    logs (without secrets), `requests` how many requests were made (0 when the page came from memory). `settled` is
-    the replication key below which (less the overlap) no record will come on later pages of this pass; None means the
-    greatest of this page, for streams in ascending order. `notes` are remarks for the log, for instance a total that
-    is not a number.
+    `Date` (aware UTC), `size` the body's bytes (0: the engine measures the records), `rate` what the answer said about
+    the budget, `url` the address for logs (without secrets), `requests` how many requests were made (0 when the page
+    came from memory). `settled` is the replication key below which (less the overlap) no record will come on later
+    pages of this pass; None means the greatest of this page, for streams in ascending order. `notes` are remarks for
+    the log, for instance a total that is not a number.
     """
 
     records: Sequence[Any]

@@ -162,7 +162,7 @@ class Session:
     def failed(self, error: Exception) -> int:
         """Say what went wrong, where, and what to do; gives the exit code. Unexpected errors leave a crash file."""
         from connector_core.config.problems import InvalidConfigError
-        from connector_core.open_files import ran_out
+        from connector_core.exhausted import ran_out
 
         error = ran_out(error) or error
         if isinstance(error, ConnectorError):

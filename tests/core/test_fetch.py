@@ -75,7 +75,7 @@ class Bench:
         return self.fetcher.page(STREAM, Window(), None, None)
 
 
-GOOD = Page(records=[{"id": 1}])
+GOOD = Page(records=[{"id": 1}], size=10)
 
 
 def test_a1_no_request_before_the_time_that_the_source_asked_for() -> None:
@@ -153,3 +153,9 @@ def test_a_stop_ends_the_waiting() -> None:
     bench.stop.set()
     with pytest.raises(Stopped):
         bench.page()
+
+
+@pytest.mark.parametrize("record", [{"a": "x" * 5_000}, {"a": "\ud800" * 5_000}, {"a": 10**5_000 - 1}])
+def test_d6_a_page_that_does_not_tell_its_size_is_measured(record: dict[str, Any]) -> None:
+    page = Bench([Page(records=[record] * 3)]).page()
+    assert 15_000 <= page.size <= 100_000

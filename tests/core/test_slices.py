@@ -17,6 +17,7 @@ def slice_of(size: int) -> Slice:
 def test_what_is_being_filled_and_what_is_being_loaded_fits_into_the_memory() -> None:
     for readers in (1, 2, 7):
         assert (readers + 1) * room(32 << 20, readers=readers) * WEIGHT <= 32 << 20
+        assert (readers + 2) * room(32 << 20, readers=readers, parents=1) * WEIGHT <= 32 << 20
 
 
 def test_a_reader_waits_until_the_slice_before_is_loaded() -> None:

@@ -38,12 +38,14 @@ IMPORTED = (
 
 @dataclass(frozen=True)
 class Ended:
-    """How one run of the command ended: its exit code (None when a signal ended it), and what it printed."""
+    """How one run of the command ended: its exit code (None when a signal ended it), what it printed, and the most
+    memory that it had resident at a time (bytes; a new process begins with some 100 MB of modules)."""
 
     code: int | None
     signal: int | None
     seconds: float
     output: str
+    peak: int
 
     @property
     def killed(self) -> bool:
@@ -116,7 +118,8 @@ class Zygote:
         answer = json.loads(self._process.stdout.readline())
         if answer["late"]:
             raise AssertionError(f"the command did not end within {limit} s:\n{output.read_text()}")
-        return Ended(answer["code"], answer["signal"], answer["seconds"], output.read_text(errors="replace"))
+        text = output.read_text(errors="replace")
+        return Ended(answer["code"], answer["signal"], answer["seconds"], text, answer["peak"])
 
 
 def _child(request: Mapping[str, Any]) -> None:
@@ -171,7 +174,7 @@ def _wait(pid: int, request: Mapping[str, Any]) -> dict[str, Any]:
         due.append((request["kill_after"], signal.SIGKILL))
     late = False
     while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
+        done, status, used = os.wait4(pid, os.WNOHANG)
         now = time.monotonic() - began
         if done:
             code = os.waitstatus_to_exitcode(status)
@@ -179,6 +182,7 @@ def _wait(pid: int, request: Mapping[str, Any]) -> dict[str, Any]:
                 "code": code if code >= 0 else None,
                 "signal": -code if code < 0 else None,
                 "seconds": now,
+                "peak": used.ru_maxrss * 1024,
                 "late": late,
             }
         while due and now >= due[0][0]:
