@@ -12,7 +12,7 @@ from typing import Any
 from connector_core.config.placeholders import Replaced
 from connector_core.config.problems import KeyPath, Problem, did_you_mean
 from connector_core.config.secrets import Secret
-from connector_core.metaschema import schema_error
+from connector_core.metaschema import errors, schema_error
 from connector_core.plugins import Plugin
 
 _TYPES = {"object": "a table", "array": "an array", "string": "text", "integer": "a whole number", "null": "null"}
@@ -28,14 +28,9 @@ def check(
     become numbers and booleans where the schema asks for them. Texts of format "path" are completed from `folder`.
     No message holds a value.
     """
-    from jsonschema import Draft202012Validator
-
     plain = _with_types(schema, schema, _as_json(section), at, replaced)
     plain = _with_defaults(schema, schema, plain)
-    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
-    problems: list[Problem] = []
-    for error in validator.iter_errors(plain):
-        problems += _problems(error, at)
+    problems = [problem for error in errors(schema, plain) for problem in _problems(error, at)]
     secret = set(secret_paths(schema, plain))
     for path, variable in replaced.several_lines.items():
         if path[: len(at)] == at and path[len(at) :] in secret:

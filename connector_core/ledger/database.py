@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.schema import Table
@@ -85,6 +85,8 @@ def insert_once(connection: Connection, table: Table) -> Any:
     Ask what it did with RETURNING; not every driver counts the rows of an INSERT.
     """
     if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # 10 ms that a ledger in a file saves
+
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
 
