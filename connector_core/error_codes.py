@@ -73,6 +73,10 @@ CONFIGURATION: Final[Mapping[str, Code]] = {
         "Set `name` or `namespace` back, or give the connector another NAME.",
     ),
     "namespace_taken": _code("Another connector owns this schema.", "Set another `name` or `namespace`."),
+    "key_changed": _code(
+        "A stream has another primary key than the one its tables were made with, has one now or has none any more.",
+        "`reset` the stream: its rows are read anew.",
+    ),
     "key_type": _code(
         "The type of a primary key has changed at the source.", "`reset` the stream: its rows are read anew."
     ),

@@ -103,8 +103,8 @@ class Layout:
 class StreamLayout:
     """Tables and columns of one stream; grows while records are shaped. Safe to use from several threads.
 
-    `shape` is a digest of the modes in which records are stored. `shape_version` (from 1) rises by one above the
-    registered version when that digest differs, when a path is declared with a type that its column does not have, or
+    `shape` is a digest of the modes in which records are stored, and the primary key as JSON. `shape_version` (from 1)
+    rises by one above the registered version when that digest differs, when a path is declared with a type that its column does not have, or
     when a registered table or column is gone (`repaired`); never because a column appears: a newly declared field
     must not rewrite every row. Which type a value is stored with is part of every record's hash anyway, so no change
     of a record's stored form goes unnoticed.
@@ -139,11 +139,12 @@ class StreamLayout:
                 self.retyped |= self._declare((), (step(name),), self.declared.properties[name])
         self.repaired = tuple(column for column in columns if not column.present)
         self.retyped |= self._declare((), (), self.declared)
-        self._check_keys()
-        self.shape = blake2b(json.dumps([nested, schema]).encode(), digest_size=16).hexdigest()
         known = next((table for table in tables if table.path == ()), None)
+        self._check_keys(known)
+        modes = blake2b(json.dumps([nested, schema]).encode(), digest_size=16).hexdigest()
+        self.shape = f"{modes} {json.dumps(stream.primary_key)}"
         gone = bool(self.repaired) or any(not table.present for table in tables)
-        changed = known is not None and (known.shape != self.shape or gone or self.retyped)
+        changed = known is not None and (known.shape.partition(" ")[0] != modes or gone or self.retyped)
         self.shape_version = known.shape_version + changed if known is not None else 1
 
     @property
@@ -307,7 +308,15 @@ class StreamLayout:
     def _is_key(self, table: Path, path: Path) -> bool:
         return table == () and len(path) == 1 and path[0] in self.stream.primary_key
 
-    def _check_keys(self) -> None:
+    def _check_keys(self, registered: RegisteredTable | None) -> None:
+        before = None if registered is None else registered.shape.partition(" ")[2]
+        if before and set(json.loads(before)) != set(self.stream.primary_key):
+            raise ConfigError(
+                f"the primary key was {_listed(json.loads(before))} and is {_listed(self.stream.primary_key)} now",
+                hint="its rows are known by their key; `reset` the stream to load it again with the other one",
+                place=Place(stream=self.stream.name),
+                code="key_changed",
+            )
         for name in self.stream.primary_key:
             known, declared = self.kinds((), (name,)), self.declared.child(name)
             wanted = declared.kinds if declared is not None else frozenset()
@@ -319,6 +328,10 @@ class StreamLayout:
                     place=Place(stream=self.stream.name),
                     code="key_type",
                 )
+
+
+def _listed(key: Sequence[str]) -> str:
+    return " and ".join(map(repr, key)) or "none"
 
 
 def array_path(table: Path, path: Path) -> Path:

@@ -36,6 +36,45 @@ def test_another_replication_key_reads_the_stream_again(tmp_path: Path, before: 
     assert not shop.told(Warned)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (["id"], ["n"], "the primary key was 'id' and is 'n' now"),
+        (["id"], ["id", "n"], "the primary key was 'id' and is 'id' and 'n' now"),
+        (["id"], [], "the primary key was 'id' and is none now"),
+        ([], ["id"], "the primary key was none and is 'id' now"),
+    ],
+)
+def test_another_primary_key_is_told_and_changes_nothing(
+    tmp_path: Path, before: list[str], after: list[str], told: str
+) -> None:
+    def keyed(key: list[str]) -> dict[str, Any]:
+        fields = {"n": INTEGER, "tags": {"type": "array", "items": TEXT}}
+        return served([stream(fields=fields, primary_key=key)], {"things": [{"id": 1, "n": 5, "tags": ["a"]}]})
+
+    shop = Shop(tmp_path, keyed(before))
+    shop.go()
+    rows = shop.rows("things")
+    shop.serve(keyed(after))
+    error = str(shop.go(code=2).error)
+    assert told in error
+    assert "`reset` the stream" in error
+    assert shop.rows("things") == rows
+    shop.reset("things")
+    shop.go()
+    assert [(row["id"], row["n"]) for row in shop.rows("things")] == [(1, 5)]
+
+
+def test_the_same_primary_key_in_another_order_is_the_same(tmp_path: Path) -> None:
+    def keyed(*key: str) -> dict[str, Any]:
+        return served([stream(fields={"n": INTEGER}, primary_key=key)], {"things": [{"id": 1, "n": 5}]})
+
+    shop = Shop(tmp_path, keyed("id", "n"))
+    shop.go()
+    shop.serve(keyed("n", "id"))
+    assert shop.go().counts["things"].unchanged == 1
+
+
 # --- without a key
 
 

@@ -18,6 +18,7 @@ from connector_core.events import Event
 from connector_core.ledger import Ledger
 from connector_core.pipeline import run_connector
 from connector_core.replay import replay_rejects
+from connector_core.reset_streams import reset_streams
 from connector_core.run_report import RunOptions, RunReport
 from tests.support.project import DUCKDB, SITE, Scripted
 
@@ -102,6 +103,18 @@ class Shop(Scripted):
         assert report.exit_code == code, report.error
         assert balanced(report)
         return report
+
+    def reset(self, stream: str) -> None:
+        """Reset a root stream: the next run reads it from its beginning into new tables."""
+        with self.ledger() as ledger:
+            reset_streams(
+                self.config.connectors["shop"],
+                [stream],
+                config=self.config,
+                ledger=ledger,
+                clock=SystemClock(),
+                stop=threading.Event(),
+            )
 
     def ledger(self) -> Ledger:
         """The project's ledger, open; use it as a context manager."""
