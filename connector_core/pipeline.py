@@ -142,7 +142,7 @@ def _few_collections() -> Iterator[None]:
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """What a run has once it has claimed its namespace and knows the source's streams: families of a root and its
-    children."""
+    children. `note` puts an error into the report; the run goes on."""
 
     target: Target
     claim: Claim
@@ -151,6 +151,7 @@ class Session:
     loader: Loader
     families: tuple[tuple[Stream, ...], ...]
     shaper: Callable[[Stream], Shaper]
+    note: Callable[[ConnectorError], None]
 
 
 Work = Callable[[Session], None]
@@ -280,6 +281,7 @@ class Run:
                     loader=loader,
                     families=families,
                     shaper=shaper,
+                    note=self._note,
                 )
             )
 

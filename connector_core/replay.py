@@ -10,7 +10,7 @@ from connector_core import parse
 from connector_core.batch import Counts, Reject
 from connector_core.clock import Clock, SystemClock
 from connector_core.config import Config, Connector
-from connector_core.errors import ConfigError
+from connector_core.errors import ConfigError, DestinationError, PluginError, StaleWriterError, UnreachableError
 from connector_core.events import Event
 from connector_core.instants import from_datetime
 from connector_core.ledger import Ledger
@@ -18,6 +18,7 @@ from connector_core.pipeline import Session, run_connector
 from connector_core.run_report import RunOptions, RunReport
 from connector_core.shape import Shaper, merge
 from connector_core.slices import Slice
+from connector_core.streams import Stream
 
 AT_ONCE = 1_000  # records of one transaction
 
@@ -37,7 +38,8 @@ def replay_rejects(
 
     A record that is good now is loaded like any other: the order of versions decides (in streams without replication
     key the order in which they were received), so it never replaces a newer one. It leaves `_sdc_rejected` in the same
-    transaction. What is still bad stays as it is.
+    transaction. What is still bad stays as it is. A stream that cannot be loaded is told in the report, and the others
+    are replayed.
     Errors as `run_connector`.
     """
     clock = clock or SystemClock()
@@ -48,14 +50,14 @@ def replay_rejects(
             raise ConfigError(
                 f"there is no stream {stream!r}", hint=f"there are {', '.join(sorted(families))}", code="stream_unknown"
             )
-        shapers = {member.name: session.shaper(member) for family in session.families for member in family}
-        for name, family in families.items():
-            if stream is not None and name != stream:
-                continue
-            rejects = session.target.rejects(name)[::-1]  # the oldest first: of equal versions the last one wins
-            for begin in range(0, len(rejects), AT_ONCE):
-                some = rejects[begin : begin + AT_ONCE]
-                _replay(session, [shapers[member.name] for member in family], shapers[name], some, clock)
+        for family in session.families:
+            wanted = [member.name for member in family if stream in (None, member.name)]
+            try:
+                _replay_family(session, family, wanted, clock)
+            except (ConfigError, DestinationError, PluginError) as error:
+                if isinstance(error, StaleWriterError | UnreachableError):
+                    raise
+                session.note(error.at(connector=connector.key, stream=family[0].name))
 
     return run_connector(
         connector,
@@ -67,6 +69,17 @@ def replay_rejects(
         clock=clock,
         work=work,
     )
+
+
+def _replay_family(session: Session, family: Sequence[Stream], wanted: Sequence[str], clock: Clock) -> None:
+    """Replay what is kept of the wanted members of a family."""
+    kept = {name: session.target.rejects(name)[::-1] for name in wanted}  # of equal versions the last one wins
+    if not any(kept.values()):
+        return
+    shapers = {member.name: session.shaper(member) for member in family}
+    for name, rejects in kept.items():
+        for begin in range(0, len(rejects), AT_ONCE):
+            _replay(session, [*shapers.values()], shapers[name], rejects[begin : begin + AT_ONCE], clock)
 
 
 def _replay(

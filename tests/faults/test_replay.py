@@ -133,6 +133,22 @@ def test_one_stream_alone_and_a_name_that_is_none(tmp_path: Path) -> None:
     assert len(shop.rows("a")) == 2
 
 
+def test_a_stream_that_cannot_be_replayed_does_not_stop_the_others(tmp_path: Path) -> None:
+    names = ("a", "b", "c")
+    records = {name: [{"id": 1, "v": 1}, {"id": 2, "v": "x"}] for name in names}
+    shop = Shop(tmp_path, served([stream(name, {"v": INTEGER}) for name in names], records), STRICT)
+    shop.go()
+    shop.write(START)
+    texts = [stream("a", {"v": INTEGER}), *(stream(name, {"id": TEXT, "v": INTEGER}) for name in ("b", "c"))]
+    shop.serve(served(texts[::-1], records))
+    error = str(shop.replay(code=2).error)
+    assert "stream b" in error
+    assert "stream c" in error
+    assert "the primary key 'id' is now string" in error
+    assert len(shop.rows("a")) == 2
+    assert sorted(row["stream"] for row in shop.rejected()) == ["b", "c"]
+
+
 def test_a_mended_schema_of_the_source_is_enough(tmp_path: Path) -> None:
     shop = Shop(tmp_path, things(thing(1, "new"), kind={"enum": ["open"]}))
     shop.go()
