@@ -9,6 +9,7 @@ from typing import Any
 
 from connector_core.bookmarks import Bookmark
 from connector_core.config import Connector
+from connector_core.config.problems import did_you_mean
 from connector_core.declared import declare
 from connector_core.errors import ConfigError, Place
 from connector_core.run_report import RunOptions
@@ -26,10 +27,10 @@ def families(streams: Sequence[Stream], connector: Connector, options: RunOption
     """
     names = {stream.name for stream in streams}
     configured = (*options.select, *options.allow_deletes, *connector.streams)
-    if unknown := [name for name in configured if name not in names]:
+    if unknown := list(dict.fromkeys(name for name in configured if name not in names)):
         raise ConfigError(
-            f"there is no stream {unknown[0]!r} in {connector.source}",
-            hint=f"it has {', '.join(sorted(names))}",
+            f"there is no stream {' or '.join(map(repr, unknown))} in {connector.source}",
+            hint=", ".join(dict.fromkeys(did_you_mean(name, sorted(names)) for name in unknown)),
             place=Place(connector=connector.key),
             code="stream_unknown",
         )

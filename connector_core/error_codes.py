@@ -137,7 +137,10 @@ SOURCE: Final[Mapping[str, Code]] = {
     ),
     "connection": _code("No connection, or it broke.", "Look at the address, the network and the source's status."),
     "timeout": _code("No complete answer in time.", "Run again later, or raise the source's `request_timeout`."),
-    "tls": _code("A certificate does not hold.", "Nothing was sent. Mend the address, or tell the administrator."),
+    "tls": _code(
+        "A certificate does not hold, or the server does not speak TLS.",
+        "Nothing was sent. Mend the address, or tell the administrator.",
+    ),
     "bad_address": _code("The address cannot be asked.", "Mend the site's address in the configuration."),
     "plain_http": _code("Credentials would travel unencrypted.", "Use an https address."),
     "foreign_origin": _code(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -24,12 +25,14 @@ T = TypeVar("T")
 @dataclass(frozen=True, kw_only=True)
 class RetryRules:
     """How long the engine tries: attempts in all, seconds of its own waiting in all, first pause (doubles, with
-    jitter), longest wait that a source may ask for."""
+    jitter), longest wait that a source may ask for. Nothing is repeated later than `within` seconds after the first
+    attempt."""
 
     attempts: int = 6
     seconds: float = 300.0
     pause: float = 0.5
     longest_wait: float = 3600.0
+    within: float = math.inf
 
 
 class Fetcher:
@@ -76,7 +79,7 @@ class Fetcher:
         return self._hooks.wants(child, parent)
 
     def _retried(self, stream: str, call: Callable[[], T], said: Callable[[T], tuple[RateLimit | None, int]]) -> T:
-        waited = 0.0
+        waited, began = 0.0, self._clock.monotonic()
 
         def attempt() -> T:
             with self._budget.call() as learn:
@@ -100,7 +103,8 @@ class Fetcher:
         def enough(state: tenacity.RetryCallState) -> bool:
             asked = _error(state).retry_after
             too_long = asked is not None and asked > self._rules.longest_wait
-            return too_long or state.attempt_number >= self._rules.attempts or waited >= self._rules.seconds
+            late = self._clock.monotonic() - began >= self._rules.within
+            return too_long or late or state.attempt_number >= self._rules.attempts or waited >= self._rules.seconds
 
         def sleep(seconds: float) -> None:
             if self._clock.wait(seconds, self._stop):
@@ -132,8 +136,9 @@ class Fetcher:
                 place=error.place,
                 code="wait_too_long",
             ).showing(error.evidence) from error
+        often = f"; given up after {state.attempt_number} attempts" if state.attempt_number > 1 else ""
         raise SourceError(
-            f"{error.message}; given up after {state.attempt_number} attempts",
+            f"{error.message}{often}",
             hint=error.hint or f"{_looked_at(error)}; rows loaded so far are safe and the next run goes on from there",
             place=error.place,
             code=error.code,

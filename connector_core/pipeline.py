@@ -545,6 +545,7 @@ class Run:
             waited=self._budget.waited,
             seconds=self._clock.monotonic() - self._began,
             error="; ".join(dict.fromkeys(str(error) for error in tally.errors)) or None,
+            error_codes=tuple(dict.fromkeys(error.code for error in tally.errors)),
             rejects=tally.rejects,
             changes=tuple(tally.changes),
         )

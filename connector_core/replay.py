@@ -10,6 +10,7 @@ from connector_core import parse
 from connector_core.batch import Counts, Reject
 from connector_core.clock import Clock, SystemClock
 from connector_core.config import Config, Connector
+from connector_core.config.problems import did_you_mean
 from connector_core.errors import ConfigError, DestinationError, PluginError, StaleWriterError, UnreachableError
 from connector_core.events import Event
 from connector_core.instants import from_datetime
@@ -47,9 +48,8 @@ def replay_rejects(
     def work(session: Session) -> None:
         families = {member.name: family for family in session.families for member in family}
         if stream is not None and stream not in families:
-            raise ConfigError(
-                f"there is no stream {stream!r}", hint=f"there are {', '.join(sorted(families))}", code="stream_unknown"
-            )
+            hint = did_you_mean(stream, sorted(families))
+            raise ConfigError(f"there is no stream {stream!r}", hint=hint, code="stream_unknown")
         for family in session.families:
             wanted = [member.name for member in family if stream in (None, member.name)]
             try:

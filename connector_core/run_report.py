@@ -35,7 +35,8 @@ class RunReport:
     """What one run did. Only what was committed counts; `counts` by stream, `tables` by table, in records and rows.
 
     `bookmarks` by root stream, where they moved; `calls` made to the source; `waited` seconds for the rate limit and
-    for repeats; `seconds` in all; `rejects` by error code; `error` the text of what stopped it, None when nothing did.
+    for repeats; `seconds` in all; `rejects` by error code; `error` the text of what stopped it, None when nothing did,
+    `error_codes` the codes of all that it tells.
     """
 
     connector: str
@@ -49,6 +50,7 @@ class RunReport:
     waited: float = 0.0
     seconds: float = 0.0
     error: str | None = None
+    error_codes: Sequence[str] = ()
     rejects: Mapping[str, int] = field(default_factory=dict)
     changes: Sequence[SchemaChange] = ()
 

@@ -29,7 +29,7 @@ class Questions:
     def __init__(self, *, terminal: bool) -> None:
         self.terminal = terminal
         self._missing: list[str] = []
-        self._wrong: list[str] = []
+        self._wrong: dict[str, str] = {}
 
     def say(self, *lines: str) -> None:
         """Lines for whoever sits at the terminal; elsewhere nothing."""
@@ -63,7 +63,7 @@ class Questions:
                 if wrong is None:
                     self._missing.append(flag)
                 else:
-                    self._wrong.append(f"{flag} {wrong}")
+                    self.refuse(f"{flag} {wrong}")
                 return default or ""
             self.say(f"  {wrong or 'an answer is needed here'}")
             given = None
@@ -91,19 +91,23 @@ class Questions:
         shown = prompt if listed in prompt else f"{prompt} ({listed})"
         return self.ask(shown, flag=flag, given=given, default=default, check=check)
 
-    def refuse(self, wrong: str) -> None:
-        """Something that a flag gave and that no answer could mend; `settle` raises it."""
-        self._wrong.append(wrong)
+    def refuse(self, wrong: str, *, code: str = "init_values") -> None:
+        """Something that a flag gave and that no answer could mend, with the code of its error. On a terminal it is
+        raised at once, before more is asked; else by `settle`."""
+        self._wrong[wrong] = code
+        if self.terminal:
+            self.settle()
 
     def settle(self) -> None:
-        """Raise when something is missing or wrong."""
+        """Raise when something is missing or wrong: all of it."""
         if not self._missing and not self._wrong:
             return
         needs = f"needs {', '.join(self._missing)}" if self._missing else ""
+        codes = {*self._wrong.values(), *(["init_values"] if needs else [])}
         raise ConfigError(
-            "; ".join(["init " + needs] * bool(needs) + self._wrong),
+            "; ".join(["init " + needs] * bool(needs) + [*self._wrong]),
             hint="give them as options, or type the command on a terminal, where it asks" if needs else "",
-            code="init_values",
+            code=codes.pop() if len(codes) == 1 else "init_values",
         )
 
     def _line(self, prompt: str) -> str:

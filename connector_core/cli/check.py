@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -21,6 +22,10 @@ from connector_core.fetch import Fetcher, RetryRules
 from connector_core.hooks import Hooks
 from connector_core.plugins import assemble
 from connector_core.streams import Catalog, Window
+
+
+PATIENCE = 2.0
+"""Seconds for which a call that failed is repeated: somebody waits for the answer, and most likely has to mend it."""
 
 
 @dataclass(kw_only=True)
@@ -96,8 +101,11 @@ def _tried(session: Session, part: str, work: Callable[[], list[str]], *, keep: 
         return Checked(part=part, ok=False, found=[str(error)], code=error.code, exit_code=error.exit_code)
 
 
-def fetcher(session: Session, hooks: Hooks, config: Config, connector: Connector) -> Fetcher:
-    """Signs in at the source and calls it as a run does: within the call budget, repeating what may pass."""
+def fetcher(
+    session: Session, hooks: Hooks, config: Config, connector: Connector, *, within: float = math.inf
+) -> Fetcher:
+    """Signs in at the source and calls it as a run does: within the call budget, repeating what may pass, but nothing
+    later than `within` seconds after it was asked first."""
 
     clock, stop = SystemClock(), threading.Event()
     settings = config.source_config(connector.key)
@@ -117,6 +125,7 @@ def fetcher(session: Session, hooks: Hooks, config: Config, connector: Connector
         seconds=connector.retry_seconds,
         pause=connector.retry_wait,
         longest_wait=connector.longest_wait,
+        within=within,
     )
     with config.blamed("connectors", connector.key, "config"):
         client = hooks.authenticate(settings)
@@ -127,7 +136,7 @@ def _source(session: Session, hooks: Hooks, config: Config, connector: Connector
     """Sign in, list the streams, and ask for one page where that needed no call: else a wrong credential of a declared
     source would be found by the first run only."""
     with config.blamed("connectors", connector.key, "config"):
-        fetch = fetcher(session, hooks, config, connector)
+        fetch = fetcher(session, hooks, config, connector, within=PATIENCE)
         catalog = fetch.discover()
     _known_streams(connector, catalog)
     roots = (one for one in catalog.streams if one.parent is None and connector.stream(one.name).selected)

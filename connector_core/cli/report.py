@@ -33,11 +33,16 @@ def headline(report: RunReport, *, replay: bool = False) -> str:
     return f"{report.connector}: {ended}; {did}; {counted(report.calls, 'call')}{waited}"
 
 
+def coded(report: RunReport) -> str:
+    """The codes of what stopped the run: short for its error where that was told before."""
+    return ", ".join(f"[{code}]" for code in report.error_codes)
+
+
 def print_report(session: Session, report: RunReport, *, replay: bool = False) -> None:
     """Print the headline, the streams' records, the tables' rows, rejects and changes of tables."""
     print_line(session.redact(headline(report, replay=replay)))
     if report.error:
-        print_line(f"  error: {session.redact(report.error)}")
+        print_line(f"  error: {coded(report)}, told in full on standard error")
     if report.counts:
         print_line()
         _print_streams(report)

@@ -10,12 +10,13 @@ from connector_core.cli.exit_codes import worst
 from connector_core.cli.output import as_json as plain
 from connector_core.cli.output import print_json, print_line
 from connector_core.cli.progress import Tell, shown
-from connector_core.cli.report import print_report
+from connector_core.cli.report import coded, print_report
 from connector_core.cli.session import Session
 from connector_core.cli.signals import Signals, end_hard
 from connector_core.cli.skips import skip_for_quota, tell_skipped
 from connector_core.config import Config, Connector
 from connector_core.errors import BusyError, ConfigError, ConnectorError, QuotaError
+from connector_core.events import Event, StreamFinished
 from connector_core.ledger import Ledger
 from connector_core.run_report import RunOptions, RunReport
 
@@ -156,16 +157,31 @@ def _one(
 
     None when it did not begin for a reason that is `harmless` here.
     """
+    failures: list[str] = []
     try:
         with shown(connector.key, session.say, session.clean) as tell:
-            report = work(connector, config, ledger, stop, tell)
+
+            def told(event: Event) -> None:
+                if isinstance(event, StreamFinished) and event.error:
+                    failures.append(event.error)
+                tell(event)
+
+            report = work(connector, config, ledger, stop, told)
     except harmless as error:
         session.say(f"{connector.key}: {error}")
         return None
     except Exception as error:
         code = session.failed(error)
-        text = str(error) if isinstance(error, ConnectorError) else f"internal error: {type(error).__name__}: {error}"
-        return RunReport(connector=connector.key, run_id="", status="failed", exit_code=code, error=text)
+        known = isinstance(error, ConnectorError)
+        return RunReport(
+            connector=connector.key,
+            run_id="",
+            status="failed",
+            exit_code=code,
+            error=str(error) if known else f"internal error: {type(error).__name__}: {error}",
+            error_codes=(error.code if isinstance(error, ConnectorError) else "internal",),
+        )
     if report.error:
-        session.say(f"error: {connector.key}: {report.error}")
+        new = report.error != "; ".join(dict.fromkeys(failures))
+        session.say(f"error: {connector.key}: {report.error if new else f'{coded(report)}, as told above'}")
     return report

@@ -151,7 +151,7 @@ class Setup:
             elif former and name in former.secrets and name not in required:
                 self._secret(into, name, about, flag, former)
             elif name in said and (secret or self._elsewhere(said[name])):
-                into.values[name] = self._placeholder(name, said[name], flag, secret=secret)
+                into.values[name] = self._placeholder(name, said[name], flag)
             elif name in said or (name in required and not secret and "default" not in about):
                 self._plain(into, name, about, said.get(name), flag, former)
             elif secret and name in required:
@@ -199,24 +199,22 @@ class Setup:
         found = {}
         for pair in given:
             name, equals, value = pair.partition("=")
-            if not equals or not name:
-                raise ConfigError(
-                    f"{flag} takes KEY=VALUE", hint=f"for example {flag} page_size=50", code="init_values"
-                )
-            found[name.strip()] = value.strip()
+            if equals and name:
+                found[name.strip()] = value.strip()
+            else:
+                self._questions.refuse(f"{flag} takes KEY=VALUE, for example {flag} page_size=50")
         return found
 
     def _elsewhere(self, value: str) -> bool:
         kind, colon, name = value.partition(":")
         return kind in FROM_ELSEWHERE and bool(colon and name)
 
-    def _placeholder(self, name: str, value: str, flag: str, *, secret: bool) -> dict[str, str]:
+    def _placeholder(self, name: str, value: str, flag: str) -> dict[str, str]:
         if not self._elsewhere(value):
-            raise ConfigError(
-                f"{flag} {name}=... would show a secret to every user of this machine",
-                hint=f"write {flag} {name}=env:NAME or {flag} {name}=file:PATH",
-                code="secret_in_arguments",
-            )
+            told = f"write {flag} {name}=env:NAME or {flag} {name}=file:PATH"
+            wrong = f"{flag} {name}=... would show a secret to every user of this machine - {told}"
+            self._questions.refuse(wrong, code="secret_in_arguments")
+            return {}
         kind, _, where = value.partition(":")
         if kind == "file":  # in connectors.toml a relative path starts at its folder, on the command line where we are
             where = os.path.relpath(Path(where).expanduser().absolute(), self._path.parent.absolute())
@@ -276,11 +274,8 @@ class Setup:
         )
         if plan.destination in there:
             if new:
-                raise ConfigError(
-                    f"{self._path} has a destination {plan.destination} already",
-                    hint="leave out its type and settings to load into it, or give a new one another --destination",
-                    code="init_values",
-                )
+                told = "leave out its type and settings to load into it, or give a new one another --destination"
+                questions.refuse(f"{self._path} has a destination {plan.destination} already - {told}")
             return
         kept = former.new if former and former.destination == plan.destination else None
         described = (

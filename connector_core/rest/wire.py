@@ -28,6 +28,8 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from connector_core.errors import ConnectorError, Place, RetryableError, SourceError
 from connector_core.rest.resolve import Resolver
 
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG")
+"""What OpenSSL calls an answer that is no TLS."""
 PIECE = 64 * 1024  # bytes read and unpacked at a time
 MIB = 1024 * 1024
 
@@ -232,6 +234,20 @@ class Wire:
                 hint="nothing was sent to it; check the address, then tell the source's administrator",
                 place=place,
                 code="tls",
+            )
+        if any(reason in text for reason in _NOT_TLS):
+            return SourceError(
+                "the server does not speak TLS: it answers https with plain http",
+                hint="nothing was sent to it; look at host and port of the address; http:// is for this machine only",
+                place=place,
+                code="tls",
+            )
+        if "handshake operation timed out" in str(error.__context__):
+            return RetryableError(
+                f"the server did not answer the TLS handshake within {self._limits.connect:g} seconds",
+                hint="look at host and port of the address: a server that speaks plain http may stay silent",
+                place=place,
+                code="timeout",
             )
         if isinstance(error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError):
             return SourceError("this is no address that can be asked", place=place, code="bad_address")

@@ -329,6 +329,14 @@ def test_check_as_json(folder: Path) -> None:
     assert [part["part"] for part in found["parts"]] == ["configuration", "plugins", "source", "destination"]
 
 
+def test_check_gives_up_soon_on_a_source_in_trouble(folder: Path) -> None:
+    data = json.loads((folder / "data.json").read_text())
+    (folder / "data.json").write_text(json.dumps(data | {"faults": {"orders": {"1": "retry"}}}))
+    done = command("check", cwd=folder, env=ENV, trees=[SITE])
+    assert done.returncode == 4
+    assert re.search("a passing fault; given up after [34] attempts", done.stdout)
+
+
 def test_check_tells_which_part_fails_and_goes_on_with_the_others(folder: Path) -> None:
     (folder / "warehouse.duckdb").write_text("this is no DuckDB file" * 100)
     done = command("check", cwd=folder, env=ENV, trees=[SITE])

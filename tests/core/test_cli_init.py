@@ -146,7 +146,7 @@ def test_the_end_of_the_terminal_writes_nothing(tmp_path: Path) -> None:
 def test_without_a_terminal_all_that_is_missing_or_wrong_is_one_line(tmp_path: Path) -> None:
     done = command(
         "init", "--source", "desk", "--frequency", "61s", "--start-date", "yesterday", "--set", "sitte=x",
-        "--set", "page_size=0",
+        "--set", "page_size=0", "--set", "token=a secret", "--set", "nothing",
         "--destination-type", "duckdb", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
@@ -154,6 +154,7 @@ def test_without_a_terminal_all_that_is_missing_or_wrong_is_one_line(tmp_path: P
     for told in (
         "--set site_url=...", "--set key=env:NAME", "--set token_secret=env:NAME", "--destination-set path=...",
         "--frequency should be whole minutes", "--start-date should be a date such as", "--set page_size=... should be",
+        "--set token=... would show a secret", "--set takes KEY=VALUE",
         'sitte: is not a setting of desk - did you mean "site_url"?', "or type the command on a terminal",
     ):  # fmt: skip
         assert told in line

@@ -138,15 +138,17 @@ def test_the_exit_code_says_who_must_act(
 ) -> None:
     done = run(Scripted(tmp_path, data(**facts), settings), "run")
     assert done.returncode == code
-    assert said in done.stderr
+    assert done.stderr.count(said) == 1, "an error is told in full once"
     assert re.match("shop: (failed|rejected) in ", done.stdout)
-    assert "error: " in done.stdout
+    assert "error: [" in done.stdout
+    assert said not in done.stdout
 
 
 def test_a_stream_that_is_not_there_is_exit_code_2(tmp_path: Path) -> None:
     done = run(Scripted(tmp_path, data()), "run", "--select", "ordres")
     assert done.returncode == 2
     assert "there is no stream 'ordres'" in done.stderr
+    assert 'did you mean "orders"?' in done.stderr
 
 
 def test_a_disabled_connector_does_not_run(tmp_path: Path) -> None:

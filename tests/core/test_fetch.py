@@ -134,6 +134,16 @@ def test_the_engines_own_waiting_is_bounded_in_seconds() -> None:
     assert bench.clock.seconds < 60
 
 
+def test_nothing_is_repeated_when_the_time_for_it_is_over() -> None:
+    bench = Bench([RetryableError("503")], attempts=100, within=2.0, pause=1.0)
+    with pytest.raises(SourceError, match="given up after 3 attempts"):
+        bench.page()
+    single = Bench([RetryableError("503")], attempts=100, within=0.0)
+    with pytest.raises(SourceError) as caught:
+        single.page()
+    assert caught.value.message == "503"
+
+
 @pytest.mark.parametrize("error", [AuthError("refused"), NotFoundError("gone"), SourceError("closed")])
 def test_a7_what_will_not_pass_is_not_repeated(error: SourceError) -> None:
     bench = Bench([error])

@@ -663,6 +663,26 @@ def test_a44_h4_a_self_signed_certificate_is_refused_before_any_header_and_no_ke
     assert not keys.exists()
 
 
+def test_https_to_a_server_that_speaks_plain_http_is_told_and_not_repeated() -> None:
+    with FaultFront(None, respond=Api()) as front:
+        made = reader(front, url=front.url.replace("http://", "https://"))
+        with pytest.raises(SourceError, match="does not speak TLS") as caught:
+            made.page()
+    assert type(caught.value) is SourceError
+    assert caught.value.code == "tls"
+    assert "http:// is for this machine only" in caught.value.hint
+
+
+def test_a_server_that_is_silent_at_the_tls_handshake_is_told_as_that() -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent, FaultFront(None, respond=Api()) as front:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        made = reader(front, shop(limits=Limits(deadline=0.3, connect=0.3)), url=url)
+        with pytest.raises(RetryableError, match="did not answer the TLS handshake within 0.3 seconds"):
+            made.page()
+
+
 # --- configured addresses and credentials
 
 

@@ -120,12 +120,20 @@ def bodiless(status: int, method: str) -> bool:
 # --- reading
 
 
+TLS_HANDSHAKE = b"\x16"
+"""The first byte of a client that speaks TLS (RFC 8446 section 5.1); it would wait for an answer for ever."""
+
+
 async def read_head(reader: asyncio.StreamReader) -> tuple[str, Pairs, bytes]:
     """Reads one head: its first line, its headers in order, and the raw bytes. EOFError where nothing came at all."""
+    raw = b""
     try:
-        raw = await reader.readuntil(b"\r\n\r\n")
+        raw = await reader.readexactly(1)
+        if raw == TLS_HANDSHAKE:
+            raise MalformedError("a TLS handshake instead of a head")
+        raw += await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as error:
-        if not error.partial:
+        if not raw:
             raise EOFError from error
         raise MalformedError(f"the connection ended inside a head: {error.partial[:80]!r}") from error
     except asyncio.LimitOverrunError as error:
