@@ -104,10 +104,10 @@ class StreamLayout:
     """Tables and columns of one stream; grows while records are shaped. Safe to use from several threads.
 
     `shape` is a digest of the modes in which records are stored, and the primary key as JSON. `shape_version` (from 1)
-    rises by one above the registered version when that digest differs, when a path is declared with a type that its column does not have, or
-    when a registered table or column is gone (`repaired`); never because a column appears: a newly declared field
-    must not rewrite every row. Which type a value is stored with is part of every record's hash anyway, so no change
-    of a record's stored form goes unnoticed.
+    rises by one above the registered version when that digest differs, when a path is declared with a type that its
+    column does not have, or when a registered table or column is gone (`repaired`); never because a column appears: a
+    newly declared field must not rewrite every row. Which type a value is stored with is part of every record's hash
+    anyway, so no change of a record's stored form goes unnoticed.
     """
 
     def __init__(

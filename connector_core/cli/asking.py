@@ -29,7 +29,7 @@ class Questions:
     def __init__(self, *, terminal: bool) -> None:
         self.terminal = terminal
         self._missing: list[str] = []
-        self._wrong: dict[str, str] = {}
+        self._wrong: list[ConfigError] = []
 
     def say(self, *lines: str) -> None:
         """Lines for whoever sits at the terminal; elsewhere nothing."""
@@ -63,7 +63,7 @@ class Questions:
                 if wrong is None:
                     self._missing.append(flag)
                 else:
-                    self.refuse(f"{flag} {wrong}")
+                    self.refuse(ConfigError(f"{flag} {wrong}", code="init_values"))
                 return default or ""
             self.say(f"  {wrong or 'an answer is needed here'}")
             given = None
@@ -91,23 +91,25 @@ class Questions:
         shown = prompt if listed in prompt else f"{prompt} ({listed})"
         return self.ask(shown, flag=flag, given=given, default=default, check=check)
 
-    def refuse(self, wrong: str, *, code: str = "init_values") -> None:
-        """Something that a flag gave and that no answer could mend, with the code of its error. On a terminal it is
-        raised at once, before more is asked; else by `settle`."""
-        self._wrong[wrong] = code
+    def refuse(self, wrong: ConfigError) -> None:
+        """Something that a flag gave and that no answer could mend. On a terminal it is raised at once, before more is
+        asked; else by `settle`."""
         if self.terminal:
-            self.settle()
+            raise wrong
+        self._wrong.append(wrong)
 
     def settle(self) -> None:
         """Raise when something is missing or wrong: all of it."""
-        if not self._missing and not self._wrong:
+        if not self._missing and len(self._wrong) < 2:
+            for only in self._wrong:
+                raise only
             return
         needs = f"needs {', '.join(self._missing)}" if self._missing else ""
-        codes = {*self._wrong.values(), *(["init_values"] if needs else [])}
+        told = [one.message + (f" - {one.hint}" if one.hint else "") for one in self._wrong]
         raise ConfigError(
-            "; ".join(["init " + needs] * bool(needs) + [*self._wrong]),
+            "; ".join(["init " + needs] * bool(needs) + told),
             hint="give them as options, or type the command on a terminal, where it asks" if needs else "",
-            code=codes.pop() if len(codes) == 1 else "init_values",
+            code="init_values",
         )
 
     def _line(self, prompt: str) -> str:

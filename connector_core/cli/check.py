@@ -23,7 +23,6 @@ from connector_core.hooks import Hooks
 from connector_core.plugins import assemble
 from connector_core.streams import Catalog, Window
 
-
 PATIENCE = 2.0
 """Seconds for which a call that failed is repeated: somebody waits for the answer, and most likely has to mend it."""
 

@@ -142,8 +142,13 @@ class Setup:
         required, free = schema.get("required", ()), schema.get("additionalProperties") is not False
         for name in said:
             if name not in into.properties and not free:
-                near = did_you_mean(name, list(into.properties))
-                self._questions.refuse(f"{flag} {name}: is not a setting of {into.plugin.name} - {near}")
+                self._questions.refuse(
+                    ConfigError(
+                        f"{flag} {name}: is not a setting of {into.plugin.name}",
+                        hint=did_you_mean(name, list(into.properties)),
+                        code="init_values",
+                    )
+                )
         for name, about in into.properties.items():
             secret = bool(list(secret_paths(schema, {name: "?"})))
             if former and name in former.values and (name not in required or isinstance(former.values[name], Mapping)):
@@ -202,7 +207,9 @@ class Setup:
             if equals and name:
                 found[name.strip()] = value.strip()
             else:
-                self._questions.refuse(f"{flag} takes KEY=VALUE, for example {flag} page_size=50")
+                self._questions.refuse(
+                    ConfigError(f"{flag} takes KEY=VALUE", hint=f"for example {flag} page_size=50", code="init_values")
+                )
         return found
 
     def _elsewhere(self, value: str) -> bool:
@@ -211,9 +218,13 @@ class Setup:
 
     def _placeholder(self, name: str, value: str, flag: str) -> dict[str, str]:
         if not self._elsewhere(value):
-            told = f"write {flag} {name}=env:NAME or {flag} {name}=file:PATH"
-            wrong = f"{flag} {name}=... would show a secret to every user of this machine - {told}"
-            self._questions.refuse(wrong, code="secret_in_arguments")
+            self._questions.refuse(
+                ConfigError(
+                    f"{flag} {name}=... would show a secret to every user of this machine",
+                    hint=f"write {flag} {name}=env:NAME or {flag} {name}=file:PATH",
+                    code="secret_in_arguments",
+                )
+            )
             return {}
         kind, _, where = value.partition(":")
         if kind == "file":  # in connectors.toml a relative path starts at its folder, on the command line where we are
@@ -274,8 +285,13 @@ class Setup:
         )
         if plan.destination in there:
             if new:
-                told = "leave out its type and settings to load into it, or give a new one another --destination"
-                questions.refuse(f"{self._path} has a destination {plan.destination} already - {told}")
+                questions.refuse(
+                    ConfigError(
+                        f"{self._path} has a destination {plan.destination} already",
+                        hint="leave out its type and settings to load into it, or give a new one another --destination",
+                        code="init_values",
+                    )
+                )
             return
         kept = former.new if former and former.destination == plan.destination else None
         described = (

@@ -679,7 +679,7 @@ def test_a_server_that_is_silent_at_the_tls_handshake_is_told_as_that() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, FaultFront(None, respond=Api()) as front:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
         made = reader(front, shop(limits=Limits(deadline=0.3, connect=0.3)), url=url)
-        with pytest.raises(RetryableError, match="did not answer the TLS handshake within 0.3 seconds"):
+        with pytest.raises(RetryableError, match="did not answer the TLS handshake within"):
             made.page()
 
 
