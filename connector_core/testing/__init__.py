@@ -1,5 +1,5 @@
-"""What a plugin's author needs to prove a plugin: the contracts of sources and destinations, and `faults`, an HTTP
-front that breaks answers on purpose.
+"""What a plugin's author needs to prove a plugin: the contracts of sources and destinations, recordings of real APIs,
+and `faults`, an HTTP front that breaks answers on purpose.
 
 The contracts need pytest: `pip install "connector-core[testing]"`. The names below are imported when they are first
 used, so that `faults` needs nothing more.
@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # what a type checker sees of the names below
     from connector_core.testing.contract import UserChangesContract as UserChangesContract
     from connector_core.testing.reading import Reader as Reader
     from connector_core.testing.reading import SqlReader as SqlReader
+    from connector_core.testing.recording import Playback as Playback
+    from connector_core.testing.recording import Recorder as Recorder
+    from connector_core.testing.recording import Recording as Recording
     from connector_core.testing.sources import LocalSourceContract as LocalSourceContract
     from connector_core.testing.sources import SourceContract as SourceContract
 
@@ -23,14 +26,20 @@ _HOMES = {
     "LocalSourceContract": "sources",
     "SourceContract": "sources",
     "UserChangesContract": "contract",
+    "Playback": "recording",
     "Reader": "reading",
+    "Recorder": "recording",
+    "Recording": "recording",
     "SqlReader": "reading",
 }
 
 __all__ = [
     "DestinationContract",
     "LocalSourceContract",
+    "Playback",
     "Reader",
+    "Recorder",
+    "Recording",
     "SourceContract",
     "SqlReader",
     "UserChangesContract",

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
+from connector_core.testing.faults import Request
+from connector_core.testing.json_api import JsonApi, Pages
 from tests.docs.blocks import README, ROOT, block
 
 PAGE = ROOT / "docs" / "testing-sources.md"
@@ -11,12 +17,50 @@ PAGE = ROOT / "docs" / "testing-sources.md"
 
 def test_the_test_file_of_the_readmes_source_runs(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
-        connector_shop=block(README, "python", "RestSource("), test_contract=block(PAGE, "python", "SourceContract")
+        connector_shop=block(README, "python", "RestSource("), test_contract=block(PAGE, "python", "TestContract")
     )
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     outcomes = result.parseoutcomes()
     result.assert_outcomes(passed=outcomes["passed"])
     assert outcomes["passed"] >= 40
+
+
+def test_the_recorded_contract_runs_without_the_api_it_was_recorded_from(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "canary-of-the-real-shop"
+    orders = [
+        {"id": number, "email": f"canary{number}@buyers.test", "updated_at": f"2026-03-0{number}T10:00:00Z"}
+        for number in range(1, 6)
+    ]
+
+    def served(request: Request) -> object:
+        (since,) = parse_qs(urlsplit(request.target).query).get("updated_since", [""])
+        assert request.header("Authorization") == f"Bearer {token}"
+        return Pages(records=[one for one in orders if str(one["updated_at"]) >= since], size=2).document(request)
+
+    def contract() -> None:
+        result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+        outcomes = result.parseoutcomes()
+        assert outcomes == {"passed": outcomes["passed"]}
+        assert outcomes["passed"] >= 40
+
+    items = {"data": [{"id": 10, "order_id": 1, "sku": "cup"}]}
+    example = block(PAGE, "python", "TestRecorded")
+    with JsonApi({"/api/orders": served, "/api/orders/{order}/items": lambda request, order: items}) as api:
+        pytester.makepyfile(
+            connector_shop=block(README, "python", "RestSource("),
+            test_recorded=re.sub(r"https://shop[.\w]+", api.url, example),
+        )
+        with monkeypatch.context() as environment:
+            environment.setenv("CONNECTOR_CORE_RECORD", "1")
+            environment.setenv("SHOP_TOKEN", token)
+            contract()
+        assert len(set(api.requests)) == len({request.target for request in api.requests})
+    files = sorted((pytester.path / "recorded").iterdir())
+    assert "canary" not in "".join(path.read_text() for path in files)
+    assert json.loads(files[0].read_text())["response"]["json"]["data"][0]["email"].startswith("scrubbed-")
+    contract()
 
 
 def test_without_fixtures_the_contract_says_what_is_missing(pytester: pytest.Pytester) -> None:

@@ -39,7 +39,7 @@ class _Page(Action):
         if response.status != 200:
             return response
         plain = response.decoded()
-        page = json.loads(plain.body, parse_float=decimal.Decimal, parse_int=_integer)
+        page = load(plain.body)
         edited = self.edit(page, exchange)
         return replace(plain, body=dump(page if edited is None else edited))
 
@@ -48,7 +48,12 @@ def _integer(text: str) -> int | decimal.Decimal:
     return int(text) if len(text) < 4000 else decimal.Decimal(text)  # int() refuses more than 4,300 digits
 
 
-def dump(page: Any) -> bytes:
+def load(body: bytes) -> Any:
+    """JSON with every digit of its numbers. ValueError for anything else."""
+    return json.loads(body, parse_float=decimal.Decimal, parse_int=_integer)
+
+
+def dump(page: Any, *, indent: int | None = None, sort_keys: bool = False) -> bytes:
     """JSON in ASCII; a Decimal becomes a number with all its digits, a Raw becomes its text."""
     mark = secrets.token_hex(8)
     texts: list[str] = []
@@ -59,7 +64,8 @@ def dump(page: Any) -> bytes:
         texts.append(value.text if isinstance(value, Raw) else str(value))
         return f"{mark}-{len(texts) - 1}"
 
-    text = json.dumps(page, default=stand_in, separators=(",", ":"))
+    separators = (",", ":") if indent is None else (",", ": ")
+    text = json.dumps(page, default=stand_in, separators=separators, indent=indent, sort_keys=sort_keys)
     return re.sub(f'"{mark}-([0-9]+)"', lambda found: texts[int(found[1])], text).encode()
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from connector_core.rest import OAuth1, RestSource
 from connector_core.testing.faults import FaultFront
+from connector_core.testing.recording import Recorder, Recording
 from connector_core.testing.sources.declarations import DeclarationsContract
 from connector_core.testing.sources.pages import PagesContract
 from connector_core.testing.sources.reader import SourceReader
@@ -56,13 +58,37 @@ class SourceContract(LocalSourceContract, WireContract, ValuesContract):
     """Every promise that a source of an HTTP API gives. Give the fixtures `source`, `api` and `config`, which uses
     `url`.
 
-    The API is a local one; a fault front stands before it and breaks its answers.
+    The API is a local one, or the recording of a real one; a fault front stands before it and breaks its answers.
     """
 
+    recording: Recording | None = None
+    """Answers of the real API, in place of a fixture `api`."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def recorded(cls) -> Iterator[FaultFront]:
+        """Plays the recording; with CONNECTOR_CORE_RECORD=1 in the environment makes it."""
+        assert cls.recording is not None
+        with cls.recording.server() as server:
+            yield server
+
     @pytest.fixture
-    def api(self) -> str:
+    def api(self, request: pytest.FixtureRequest) -> str:
         """The address of a local server with the API, `http://127.0.0.1:port`; it may be shared between tests."""
-        raise LookupError(f"{type(self).__name__} needs a fixture `api`: the address of a local server")
+        if self.recording is None:
+            raise LookupError(f"{type(self).__name__} needs a fixture `api` (a local server's address), or a recording")
+        server: FaultFront = request.getfixturevalue("recorded")
+        return server.url
+
+    @pytest.fixture(autouse=True)
+    def _told_to_the_recorder(self, request: pytest.FixtureRequest) -> None:
+        """What must not be written, before the first request is made."""
+        server = request.getfixturevalue("recorded") if self.recording is not None else None
+        if isinstance(server, Recorder):
+            source, config = request.getfixturevalue("source"), request.getfixturevalue("config")
+            signs = isinstance(source, RestSource) and isinstance(source.auth, OAuth1)
+            sign = source.auth.signer(config, _no_post).sign if signs else None
+            server.know(request.getfixturevalue("secrets"), sign)
 
     @pytest.fixture
     def front(self, api: str) -> Iterator[FaultFront]:
@@ -80,3 +106,8 @@ class SourceContract(LocalSourceContract, WireContract, ValuesContract):
         """The values of the settings that the source declares as secret."""
         properties = source.describe().config_schema.get("properties", {})
         return [str(config[name]) for name, told in properties.items() if told.get("writeOnly") and config.get(name)]
+
+
+def _no_post(url: str, form: Mapping[str, str], auth: Any) -> Any:
+    """OAuth 1.0a fetches nothing."""
+    raise AssertionError(url)
