@@ -9,9 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import tomllib
-import zipfile
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -21,21 +19,13 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.wheels import MEMBERS, ROOT, SIBLINGS, build
+from tests.support.wheels import MEMBERS, ROOT, SIBLINGS, name_of, project
 
 # Put together here, so that this file does not hold what it forbids.
 REGISTRIES = [
     ".".join(parts) for parts in (("pypi", "org"), ("python" + "hosted", "org"), ("npmjs", "org"), ("anaconda", "org"))
 ]
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|opt|mnt|home/\w+|Users/\w+)/")
-
-
-def name_of(folder: Path) -> str:
-    return str(project(folder)["name"])
-
-
-def project(folder: Path) -> dict[str, Any]:
-    return settings(folder)["project"]
 
 
 def settings(folder: Path) -> dict[str, Any]:
@@ -146,45 +136,7 @@ def test_the_lock_satisfies_what_the_distribution_asks_for(folder: Path) -> None
     assert missing == [], "run `python3 dev.py lock`"
 
 
-# --- what is built
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A wheel of every distribution, built from a copy of the tracked files, without network and without isolation."""
-    return build(tmp_path_factory.mktemp("built"))
-
-
-@pytest.mark.parametrize("folder", MEMBERS, ids=name_of)
-def test_a_wheel_holds_its_package_and_nothing_else(folder: Path, wheels: dict[str, Path]) -> None:
-    package, version = package_of(folder), project(folder)["version"]
-    names = zipfile.ZipFile(wheels[name_of(folder)]).namelist()
-    # in particular no top-level plugins, destinations, tests or benchmarks
-    assert {name.split("/")[0] for name in names} == {package, f"{package}-{version}.dist-info"}
-    assert f"{package}/__init__.py" in names
-    assert f"{package}/py.typed" in names
-    assert f"{package}-{version}.dist-info/licenses/LICENSE" in names
-    assert [name for name in names if name.endswith((".pyc", ".duckdb", ".db"))] == []
-
-
-@pytest.mark.parametrize("folder", SIBLINGS, ids=name_of)
-def test_an_installed_wheel_is_found_by_its_entry_points(folder: Path, wheels: dict[str, Path], tmp_path: Path) -> None:
-    wheel = zipfile.ZipFile(wheels[name_of(folder)])
-    # without the modules: the sandbox's published credentials are among them
-    wheel.extractall(tmp_path, [name for name in wheel.namelist() if ".dist-info/" in name])
-    code = """
-        import importlib.metadata, sys
-        for distribution in importlib.metadata.distributions(path=[sys.argv[1]]):
-            for point in distribution.entry_points:
-                print(point.group, point.name, point.value)
-    """
-    command = [sys.executable, "-I", "-c", textwrap.dedent(code), str(tmp_path)]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    declared = project(folder)["entry-points"]
-    assert printed == [
-        f"{group} {name} {value}" for group, points in declared.items() for name, value in points.items()
-    ]
-    assert printed
+# --- the workspace
 
 
 def entry_points() -> list[EntryPoint]:

@@ -27,6 +27,12 @@ def new_source(context: typer.Context, name: PluginName, folder: Folder = Path()
     _new(context, "source", name, folder, as_json)
 
 
+@new_commands.command("destination")
+def new_destination(context: typer.Context, name: PluginName, folder: Folder = Path(), as_json: Json = False) -> None:
+    """Write a package for a destination: SQLite files over SQLAlchemy, held to the whole contract."""
+    _new(context, "destination", name, folder, as_json)
+
+
 @new_commands.command("extension")
 def new_extension(context: typer.Context, name: PluginName, folder: Folder = Path(), as_json: Json = False) -> None:
     """Write a package for an extension: an observer of runs, and its tests."""

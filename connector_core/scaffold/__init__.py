@@ -17,7 +17,7 @@ from typing import Literal
 from connector_core import __version__
 from connector_core.errors import ConfigError
 
-Kind = Literal["source", "extension"]
+Kind = Literal["source", "destination", "extension"]
 
 TEMPLATES = Path(__file__).parent
 LONGEST = 30
@@ -31,6 +31,29 @@ FILES: Mapping[str, str] = {
     "test_plugin.py": "tests/test_{{name}}.py",
 }
 """Where each template goes. Besides there is an empty `py.typed`, and a `.gitignore`."""
+
+OWN: Mapping[Kind, Mapping[str, str]] = {
+    "source": {
+        "role": " as a source of connector-core",
+        "more": "",
+        "extras": "duckdb,testing",
+        "leads": ":source",
+    },
+    "destination": {
+        "role": " as a destination of connector-core",
+        "more": ', "SQLAlchemy>=2.0.44"',
+        "extras": "desk,testing",
+        "leads": ":destination",
+    },
+    "extension": {
+        "role": ", an extension of connector-core",
+        "more": "",
+        "extras": "desk,duckdb,testing",
+        "leads": "",
+    },
+}
+"""Words that each kind has of its own: what it is, what it needs, with which extras it is tested, and to which object
+of its module the entry point leads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +88,8 @@ def make(kind: Kind, name: str, folder: Path, *, taken: Mapping[str, str]) -> Pa
         "title": name.replace("_", " ").capitalize(),
         "variable": name.upper(),
         "core": ".".join(__version__.split(".")[:2]),
+        "kind": kind,
+        **OWN[kind],
     }
     target = folder / words["distribution"]
     if target.is_symlink() or target.exists():

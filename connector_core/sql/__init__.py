@@ -91,6 +91,9 @@ class Sql(Protocol):
     def quote(self, identifier: str) -> str:
         """The identifier as it stands in a text, whatever characters it has."""
 
+    def given(self, kind: Kind) -> str:
+        """A parameter with a type of its own, so that no database has to guess one."""
+
     def micros(self, expression: str) -> str:
         """An integer expression: microseconds since 1970 (UTC) of an instant."""
 
@@ -123,8 +126,8 @@ class Namespace:
         return ", ".join(map(self.sql.quote, columns))
 
     def given(self, kind: Kind) -> str:
-        """A parameter with a type of its own, so that no database has to guess one."""
-        return f"CAST({self.sql.placeholder} AS {self.sql.type_name(kind)})"
+        """A parameter for a canonical value of a kind."""
+        return self.sql.given(kind)
 
     def same(self, identifier: str) -> str:
         """What two identifiers share when the database takes them for one."""

@@ -159,6 +159,10 @@ class AlchemySql(ABC):
         """The column type for a kind, as the dialect spells it."""
         return self._types[kind]
 
+    def given(self, kind: Kind) -> str:
+        """See `Sql.given`."""
+        return f"CAST({self.placeholder} AS {self.type_name(kind)})"
+
     def columns(self, schema: str) -> Mapping[str, Mapping[str, str]]:
         """Tables and columns as SQLAlchemy reflects them."""
         from sqlalchemy import inspect

@@ -12,12 +12,24 @@ import venv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 _PATTERNS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
 SIBLINGS = [path.parent for pattern in _PATTERNS for path in sorted(ROOT.glob(f"{pattern}/pyproject.toml"))]
 MEMBERS = [ROOT, *SIBLINGS]
 """The folders of our distributions, the core's first."""
+
+
+def project(member: Path) -> dict[str, Any]:
+    """What a distribution declares about itself."""
+    declared: dict[str, Any] = tomllib.loads((member / "pyproject.toml").read_text())["project"]
+    return declared
+
+
+def name_of(member: Path) -> str:
+    """A distribution's name."""
+    return str(project(member)["name"])
 
 
 def build(folder: Path, members: Sequence[Path] = MEMBERS) -> dict[str, Path]:
@@ -35,7 +47,7 @@ def build(folder: Path, members: Sequence[Path] = MEMBERS) -> dict[str, Path]:
         command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
         result = subprocess.run(command, cwd=clone / member.relative_to(ROOT), capture_output=True, text=True)
         assert result.returncode == 0, result.stdout + result.stderr
-        name = tomllib.loads((member / "pyproject.toml").read_text())["project"]["name"]
+        name = name_of(member)
         (built[name],) = out.glob(f"{name.replace('-', '_')}-*.whl")
     shutil.rmtree(clone)  # the sandbox's published credentials are among its files
     return built

@@ -133,6 +133,10 @@ class DuckSql:
         """DuckDB's type for a kind."""
         return TYPES[kind]
 
+    def given(self, kind: Kind) -> str:
+        """A parameter with a type of its own."""
+        return f"CAST(? AS {TYPES[kind]})"
+
     def quote(self, identifier: str) -> str:
         """The identifier in double quotes."""
         return '"' + identifier.replace('"', '""') + '"'
