@@ -62,6 +62,10 @@ class Reject:
     record as ASCII JSON.
 
     `record_hash` is a hash of `record`; stream, table, primary key and hash identify a reject, a repeat raises `seen`.
+    `copies` is how many records of the source it stands for: as many rows a replay adds to a stream without a primary
+    key, where twins are records of their own. 0: a pass decides about it, a replay adds nothing. In a batch the number
+    is added to what is kept; None is one, however often the record comes (streams with a key, and records that cannot
+    be told when they are read again).
     """
 
     stream: str
@@ -73,11 +77,17 @@ class Reject:
     record_hash: str
     record: str
     rejected_at: str
+    copies: int | None = None
 
     @property
     def identity(self) -> RejectIdentity:
         """What tells it from other rejects of a namespace."""
         return self.stream, self.table, self.primary_key, self.record_hash
+
+    @property
+    def rows(self) -> int:
+        """How many rows a replay makes of it."""
+        return 1 if self.copies is None else self.copies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +137,8 @@ class Activation:
     it does not tell. `kept_keys`: JSON texts of keys of rejected records, never deleted. `may_delete` False keeps
     this pass from deleting (a reject without a readable key). The guard refuses to delete more than `most_deleted`
     (share) of a table of at least `guard_from` rows, or to leave none; `allow_deletes` names the streams for which it
-    is released. `counts` are those of the whole pass, by stream.
+    is released. `counts` are those of the whole pass, by stream. `copies`: of the rejects of streams without a primary
+    key, how many records of the pass each stands for (see `Reject`); in mode replace all others stand for none.
     """
 
     mode: Literal["replace", "append"] = "replace"
@@ -138,6 +149,7 @@ class Activation:
     guard_from: int = 20
     allow_deletes: frozenset[str] = frozenset()
     counts: Mapping[str, Counts] = field(default_factory=dict)
+    copies: Mapping[RejectIdentity, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from concurrent.futures import TimeoutError as NotYet
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from connector_core.batch import Activation, Counts, Reject
+from connector_core.batch import Activation, Counts, Reject, RejectIdentity
 from connector_core.bookmarks import Bookmark, Passed, Position, fingerprint
 from connector_core.budget import Stopped
 from connector_core.children import ChildPages, Parent, ParentGone
@@ -83,19 +83,32 @@ class Deletes:
 
 @dataclass(kw_only=True)
 class Pass:
-    """What one full-table pass has seen so far."""
+    """What one pass that becomes visible as a whole has seen so far; `replaces` says that all rows are read anew."""
 
+    replaces: bool = False
     total: int | None = None
     kept: dict[str, list[str]] = field(default_factory=dict)
     keyless_reject: bool = False
+    copies: Counter[RejectIdentity] = field(default_factory=Counter)
 
-    def note(self, stream: Stream, rejects: Sequence[Reject]) -> None:
-        """Rejected records are never deleted: remember their keys, or that one has none that can be read."""
-        for reject in rejects if stream.primary_key else ():
+    def note(self, stream: Stream, rejects: Sequence[Reject]) -> Sequence[Reject]:
+        """Rejected records are never deleted: remember their keys, or that one has none that can be read. Those of a
+        stream without key stand for nothing until the pass is visible."""
+        if not stream.primary_key:
+            return [self._counted(reject) for reject in rejects]
+        for reject in rejects:
             if reject.primary_key is None:
                 self.keyless_reject = True
             else:
                 self.kept.setdefault(reject.stream, []).append(reject.primary_key)
+        return rejects
+
+    def _counted(self, reject: Reject) -> Reject:
+        copies = 1 if self.replaces and reject.copies is None else reject.copies
+        if copies is None:
+            return reject
+        self.copies[reject.identity] += copies
+        return replace(reject, copies=0)
 
 
 class Row(NamedTuple):
@@ -187,7 +200,7 @@ class Reader:
             if attempt == 2:
                 self._slices.put(Slice(kind="discard", stream=self.root.name))
             self._position = Position(self.root, self._bookmark_before)
-            seen = Pass()
+            seen = Pass(replaces=self._replaces)
             before = dict(self._builder.totals)
             try:
                 self._read_pages(seen)
@@ -231,6 +244,7 @@ class Reader:
             guard_from=self._deletes.guard_from,
             allow_deletes=self._deletes.allowed,
             counts=counts,
+            copies=seen.copies,
         )
         bookmark = self._position.bookmark(self._bound.upper) if self._incremental else None
         ready = replace(self._builder.close(bookmark), kind="activate", activation=activation)
@@ -277,12 +291,14 @@ class Reader:
         shaped = self._shape(self.root, page)
         rows = self._rows(shaped, page)
         self._check_order(rows, page)
-        if self._by_content and shaped.rejects:
-            self._pass_rejected(shaped, page)
-        seen.note(self.root, shaped.rejects)
+        rejects: Sequence[Reject] = shaped.rejects
+        if self._by_content and rejects:
+            rejects = self._pass_rejected(shaped, page)
+        if self._staged:
+            rejects = seen.note(self.root, rejects)
         early = sum(self._position.is_early(version) for version in shaped.versions) if self._incremental else 0
         counts = Counts(extracted=len(shaped.rejects) + early, rejected=len(shaped.rejects), filtered=early)
-        self._builder.add(self.root.name, None, counts, size=page.size, rejects=shaped.rejects)
+        self._builder.add(self.root.name, None, counts, size=page.size, rejects=rejects)
         if self._children:
             rows = self._take_children(page, shaped, rows, seen)
         self._flush(shaped, rows)
@@ -306,17 +322,25 @@ class Reader:
             code="order",
         )
 
-    def _pass_rejected(self, shaped: Shaped, page: Page) -> None:
+    def _pass_rejected(self, shaped: Shaped, page: Page) -> Sequence[Reject]:
         """Without a key a rejected record is known when it comes again, good or not: from now on `rejects replay` alone
-        stores it, or it would be stored twice."""
+        stores it, or it would be stored twice. Gives the rejects with the number of records that each adds."""
         good, version_of = set(shaped.positions), self._shapers[self.root.name].version_of
-        for position, record in enumerate(page.records):
-            version = None if position in good else version_of(record)
-            if version is None or self._position.contradicts(version) or self._ahead_of_time(version):
-                continue
-            digest = fingerprint(record, self.root.discard)
-            fresh = not self._position.unchanged(None, digest)
-            self._position.advance([Passed(version, None, digest, False, fresh)])
+        bad = [position for position in range(len(page.records)) if position not in good]
+        return [
+            replace(reject, copies=self._new_copies(page.records[position], version_of(page.records[position])))
+            for position, reject in zip(bad, shaped.rejects, strict=True)
+        ]
+
+    def _new_copies(self, record: Any, version: datetime | int | None) -> int | None:
+        if version is None or self._position.contradicts(version):
+            return None  # whether it was read before cannot be told
+        if self._ahead_of_time(version):
+            return 0  # no bookmark passes it: it is read again
+        digest = fingerprint(record, self.root.discard)
+        fresh = not self._position.unchanged(None, digest)
+        self._position.advance([Passed(version, None, digest, False, fresh)])
+        return int(fresh)
 
     def _ahead_of_time(self, version: datetime | int) -> bool:
         return isinstance(version, datetime) and version > self._bound.upper
@@ -399,9 +423,9 @@ class Reader:
 
     def _take_child_page(self, child: Stream, page: Page, seen: Pass) -> None:
         shaped = self._shape(child, page)
-        seen.note(child, shaped.rejects)
-        counts = Counts(extracted=shaped.extracted, rejected=len(shaped.rejects))
-        self._builder.add(child.name, shaped.chunk, counts, size=page.size, rejects=shaped.rejects)
+        rejects = seen.note(child, shaped.rejects) if self._staged else shaped.rejects
+        counts = Counts(extracted=shaped.extracted, rejected=len(rejects))
+        self._builder.add(child.name, shaped.chunk, counts, size=page.size, rejects=rejects)
 
     def _shape(self, stream: Stream, page: Page) -> Shaped:
         now = from_datetime(self._clock.now())

@@ -155,20 +155,20 @@ class Loader:
         are counted by its activation, which keeps what is stored under their keys."""
         if not any(error.records.values()):
             raise error
+        if ready.settled:
+            return _still_bad(ready, error)
         at, rejects, parts = from_datetime(self._clock.now()), [*ready.rejects], []
         for part in ready.parts:
             bad = error.records.get(part.stream.name, {})
             rejects += refused.rejects(part, bad, at=at)
             parts.append(refused.without(part, bad, counted=ready.kind == "rows"))
-        new = rejects[len(ready.rejects) :]
+        old, new = rejects[: len(ready.rejects)], rejects[len(ready.rejects) :]
         log.warning("the destination refuses %d records: %s", len(new), error.message)
         self._rejected += len(new)
         if ready.kind != "rows":
             self._refused.setdefault(ready.stream, []).extend(new)
-        again = {(reject.stream, reject.primary_key) for reject in new}
-        settled = tuple(reject for reject in ready.settled if (reject.stream, reject.primary_key) not in again)
-        ready = replace(ready, parts=tuple(parts), rejects=tuple(rejects), settled=settled)
-        return self._with_refused(ready, new)
+            rejects = [*old, *(one if one.copies is None else replace(one, copies=0) for one in new)]
+        return self._with_refused(replace(ready, parts=tuple(parts), rejects=tuple(rejects)), new)
 
     def _with_refused(self, ready: Slice, new: Sequence[Reject] | None = None) -> Slice:
         """An activation that knows of the records of its pass that the destination has refused."""
@@ -178,11 +178,14 @@ class Loader:
             return ready
         known = self._refused.get(ready.stream, ()) if new is None else new
         counts, kept = dict(ready.activation.counts), dict(ready.activation.kept_keys)
+        copies = Counter(ready.activation.copies)
         for reject in known:
             counts[reject.stream] = counts.get(reject.stream, Counts()) + Counts(rejected=1)
             if reject.primary_key is not None:
                 kept[reject.stream] = [*kept.get(reject.stream, ()), reject.primary_key]
-        return replace(ready, activation=replace(ready.activation, counts=counts, kept_keys=kept))
+            if reject.copies is not None:
+                copies[reject.identity] += reject.copies
+        return replace(ready, activation=replace(ready.activation, counts=counts, kept_keys=kept, copies=copies))
 
     def _commit(self, batch: Batch) -> Receipt:
         for _ in range(ATTEMPTS):
@@ -233,6 +236,21 @@ class Loader:
             codes = Counter(reject.code for reject in ready.rejects)
             self._tell(RecordsRejected, stream=receipt.stream, codes=dict(codes), first=ready.rejects[0].reason)
         seam("observe.after")
+
+
+def _still_bad(ready: Slice, error: RefusedError) -> Slice:
+    """A replay without the records that the destination refuses: they stay among the rejects, as they are."""
+    rows = [reject for reject in ready.settled for _ in range(reject.rows)]
+    stream = ready.settled[0].stream
+    bad = {rows[position].identity for position in error.records.get(stream, ())}
+    good = [position for position, reject in enumerate(rows) if reject.identity not in bad]
+    parts = []
+    for part in ready.parts:
+        counts = replace(part.counts, extracted=part.counts.extracted - len(rows) + len(good))
+        parts.append(refused.take(part, good, counts) if part.stream.name == stream else part)
+    log.warning("the destination still refuses %d records: %s", len(bad), error.message)
+    settled = tuple(reject for reject in ready.settled if reject.identity not in bad)
+    return replace(ready, parts=tuple(parts), settled=settled)
 
 
 def _evidence(rejects: Sequence[Reject]) -> Evidence:

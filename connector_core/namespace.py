@@ -67,6 +67,7 @@ OWN_TABLES: Mapping[str, Mapping[str, Kind]] = {
         "primary_key": "string",
         "record_hash": "string",
         "seen": "integer",
+        "copies": "integer",
         "record": "string",
     },
 }

@@ -142,7 +142,7 @@ def _few_collections() -> Iterator[None]:
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """What a run has once it has claimed its namespace and knows the source's streams: families of a root and its
-    children. `note` puts an error into the report; the run goes on."""
+    children. `note` puts an error into the report and lets the run go on, `warn` tells something that is odd."""
 
     target: Target
     claim: Claim
@@ -152,6 +152,7 @@ class Session:
     families: tuple[tuple[Stream, ...], ...]
     shaper: Callable[[Stream], Shaper]
     note: Callable[[ConnectorError], None]
+    warn: Callable[[str], None]
 
 
 Work = Callable[[Session], None]
@@ -282,6 +283,7 @@ class Run:
                     families=families,
                     shaper=shaper,
                     note=self._note,
+                    warn=self._warn,
                 )
             )
 

@@ -96,7 +96,8 @@ def without(part: Part, bad: Mapping[int, str], *, counted: bool) -> Part:
 
 
 def rejects(part: Part, bad: Mapping[int, str], *, at: str) -> list[Reject]:
-    """What is kept of these records: the record as it was to be stored, since its source's text is gone by now."""
+    """What is kept of these records: the record as it was to be stored, since its source's text is gone by now. Each is
+    one that was not read before."""
     return [_reject(part, position, reason, at) for position, reason in sorted(bad.items())]
 
 
@@ -114,6 +115,7 @@ def _reject(part: Part, position: int, reason: str, at: str) -> Reject:
         record_hash=blake2b(text.encode(), digest_size=16).hexdigest(),
         record=text,
         rejected_at=at,
+        copies=None if key else 1,
     )
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from connector_core.batch import Reject
+from connector_core.batch import Batch, Reject, RejectIdentity
 from connector_core.instants import from_datetime
 from connector_core.namespace import OWN_TABLES, REJECTED, instant
 from connector_core.sql import BulkColumn, Namespace, Same
@@ -25,6 +25,10 @@ def keep(space: Namespace, rejects: Sequence[Reject], *, run_id: str, fresh: str
     """Keep these records; one that is kept already is counted in `seen`, with the reason of today. Belongs to the open
     transaction."""
     times = Counter(reject.identity for reject in rejects)
+    copies: dict[RejectIdentity, int] = {}
+    for reject in rejects:
+        if reject.copies is not None:
+            copies[reject.identity] = copies.get(reject.identity, 0) + reject.copies
     once = list({reject.identity: reject for reject in rejects}.values())
     values: dict[str, Sequence[object] | Same] = {
         "_sdc_rejected_at": [reject.rejected_at for reject in once],
@@ -37,6 +41,7 @@ def keep(space: Namespace, rejects: Sequence[Reject], *, run_id: str, fresh: str
         "primary_key": [reject.primary_key for reject in once],
         "record_hash": [reject.record_hash for reject in once],
         "seen": [times[reject.identity] for reject in once],
+        "copies": [copies.get(reject.identity) for reject in once],
         "record": [reject.record for reject in once],
     }
     sql, kinds = space.sql, OWN_TABLES[REJECTED]
@@ -44,11 +49,14 @@ def keep(space: Namespace, rejects: Sequence[Reject], *, run_id: str, fresh: str
     sql.bulk(fresh, columns, len(once))
     kept, seen = space.table(REJECTED), sql.quote("seen")
     reasons = ", ".join(f"{sql.quote(name)} = s.{sql.quote(name)}" for name in ("error_code", "reason", "path"))
+    mine, copied = sql.quote(REJECTED), sql.quote("copies")
     sql.execute(
-        f"UPDATE {kept} SET {seen} = {sql.quote(REJECTED)}.{seen} + s.{seen}, {reasons} FROM {fresh} AS s "
-        f"WHERE {_same_reject(space, sql.quote(REJECTED))}"
+        f"UPDATE {kept} SET {seen} = {mine}.{seen} + s.{seen}, {copied} = {mine}.{copied} + coalesce(s.{copied}, 0), "
+        f"{reasons} FROM {fresh} AS s WHERE {_same_reject(space, mine)}"
     )
-    fields = ", ".join(f"s.{sql.quote(name)}" for name in kinds)
+    fields = ", ".join(
+        f"coalesce(s.{sql.quote(name)}, 1)" if name == "copies" else f"s.{sql.quote(name)}" for name in kinds
+    )
     sql.execute(
         f"INSERT INTO {kept} ({space.names(kinds)}) SELECT {fields} FROM {fresh} AS s "
         f"LEFT JOIN {kept} AS k ON {_same_reject(space, 'k')} WHERE k.{sql.quote('stream')} IS NULL"
@@ -58,7 +66,7 @@ def keep(space: Namespace, rejects: Sequence[Reject], *, run_id: str, fresh: str
 def read(space: Namespace, stream: str | None, limit: int | None) -> tuple[Reject, ...]:
     """Rejected records, newest first."""
     sql = space.sql
-    names = ("stream", "table_name", "error_code", "reason", "path", "primary_key", "record_hash", "record")
+    names = ("stream", "table_name", "error_code", "reason", "path", "primary_key", "record_hash", "record", "copies")
     only, values = f" WHERE {sql.quote('stream')} IS NOT NULL", []  # others were here before us: Stitch's own
     if stream is not None:
         only, values = f" WHERE {sql.quote('stream')} = {space.given('string')}", [stream]
@@ -79,8 +87,43 @@ def read(space: Namespace, stream: str | None, limit: int | None) -> tuple[Rejec
             record_hash=digest,
             record=record,
             rejected_at=from_datetime(instant(at) or datetime(1970, 1, 1, tzinfo=UTC)),
+            copies=int(copies),
         )
-        for of, table, code, reason, path, key, digest, record, at in found
+        for of, table, code, reason, path, key, digest, record, copies, at in found
+    )
+
+
+def recount(space: Namespace, batch: Batch, *, fresh: str) -> None:
+    """What rejects of streams without a primary key stand for once a pass becomes visible: those of the pass for their
+    records in it, others, where it replaces all rows, for none. `fresh` is what `scratch` made. Belongs to the open
+    transaction, after `keep`."""
+    activation = batch.activation
+    if activation is None:
+        return
+    if activation.mode == "replace":
+        for part in batch.parts:
+            if not part.root.table.key:
+                supersede(space, part.stream.name)
+    if not fresh:
+        return
+    names = zip(IDENTITY, zip(*activation.copies, strict=True), strict=True)
+    columns = [BulkColumn(name=name, kind="string", values=given) for name, given in names]
+    columns.append(BulkColumn(name="copies", kind="integer", values=[*activation.copies.values()]))
+    space.sql.bulk(fresh, columns, len(activation.copies))
+    mine, copied = space.sql.quote(REJECTED), space.sql.quote("copies")
+    space.sql.execute(
+        f"UPDATE {space.table(REJECTED)} SET {copied} = {mine}.{copied} + s.{copied} FROM {fresh} AS s "
+        f"WHERE {_same_reject(space, mine)}"
+    )
+
+
+def supersede(space: Namespace, stream: str) -> None:
+    """The stream's rejects without a key stand for nothing any more: their records are read again."""
+    quote = space.sql.quote
+    space.sql.execute(
+        f"UPDATE {space.table(REJECTED)} SET {quote('copies')} = 0 "
+        f"WHERE {quote('stream')} = {space.given('string')} AND {quote('primary_key')} IS NULL",
+        [stream],
     )
 
 

@@ -39,7 +39,8 @@ def replay_rejects(
 
     A record that is good now is loaded like any other: the order of versions decides (in streams without replication
     key the order in which they were received), so it never replaces a newer one. It leaves `_sdc_rejected` in the same
-    transaction. What is still bad stays as it is. A stream that cannot be loaded is told in the report, and the others
+    transaction; so does, without being loaded, a record that passes over the stream read again. What is still bad stays
+    as it is. A stream that cannot be loaded is told in the report, and the others
     are replayed.
     Errors as `run_connector`.
     """
@@ -85,17 +86,26 @@ def _replay_family(session: Session, family: Sequence[Stream], wanted: Sequence[
 def _replay(
     session: Session, family: Sequence[Shaper], shaper: Shaper, rejects: Sequence[Reject], clock: Clock
 ) -> None:
-    """Load what is good now of one stream's rejects."""
+    """Load what is good now of one stream's rejects, each as many times as it stands for records of the source."""
     now = from_datetime(clock.now())
-    records = [parse.page(reject.record.encode()) for reject in rejects]
+    each = [reject for reject in rejects for _ in range(reject.rows)]
+    superseded = [reject for reject in rejects if not reject.rows]
+    records = [parse.page(reject.record.encode()) for reject in each]
     shaped = shaper.page(records, extracted_at=now, received_at=now, rejected_at=now)
-    if not shaped.positions:
+    if not shaped.positions and not superseded:
         return
-    settled = tuple(rejects[position] for position in shaped.positions)
-    received = [reject.rejected_at for reject in settled]  # what was read later is newer
-    good = merge(shaper.layout, [shaped.chunk], counts=Counts(extracted=shaped.chunk.count))
+    good = [each[position] for position in shaped.positions]
+    counts = Counts(extracted=len(good) + len(superseded), superseded=len(superseded))
+    part = merge(shaper.layout, [shaped.chunk], counts=counts)
+    received = [reject.rejected_at for reject in good]  # what was read later is newer
     parts = tuple(
-        replace(good, received_at=received) if member is shaper else merge(member.layout, [], counts=Counts())
+        replace(part, received_at=received) if member is shaper else merge(member.layout, [], counts=Counts())
         for member in family
     )
+    settled = tuple({reject.identity: reject for reject in (*good, *superseded)}.values())
     session.loader.load(Slice(kind="rows", stream=family[0].stream.name, parts=parts, settled=settled))
+    if superseded:
+        session.warn(
+            f"{len(superseded):,} rejected records of {shaper.stream.name!r} were not added and are no longer kept: "
+            "a later pass has read them again, or the next one will"
+        )

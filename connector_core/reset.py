@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from connector_core import rejected
 from connector_core.evolve import of, with_children
 from connector_core.instants import from_datetime
 from connector_core.namespace import COLUMNS, COMMITS, TABLES, pass_fence, registry
@@ -18,7 +19,8 @@ from connector_core.staging import drop_all
 
 
 def reset(space: Namespace, stream: str, *, connector: str, epoch: int, at: datetime) -> None:
-    """See `Target.reset`: drop the tables of the stream and of its children, forget them and its bookmark."""
+    """See `Target.reset`: drop the tables of the stream and of its children, forget them and its bookmark. Rejects stay
+    to be looked at; those without a key are read again, so that a replay adds nothing for them."""
     sql, inside = space.sql, space.sql.traits.ddl_in_transaction
     try:
         sql.begin()
@@ -35,6 +37,7 @@ def reset(space: Namespace, stream: str, *, connector: str, epoch: int, at: date
                     f"{sql.quote('reset_at')} = {space.given('instant')} WHERE {of(space, 'stream')}",
                     [from_datetime(at), name],
                 )
+                rejected.supersede(space, name)
             sql.execute(
                 f"UPDATE {space.table(COMMITS)} SET {sql.quote('bookmark')} = NULL WHERE {of(space, 'stream')}",
                 [stream],

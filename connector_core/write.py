@@ -81,6 +81,7 @@ def _transaction(sql: Sql, namespace: str, batch: Batch, *, now: Callable[[], da
         if batch.rejects:
             with step("load.rejects"):
                 rejected.keep(space, batch.rejects, run_id=batch.run_id, fresh=scratch.rejects)
+        rejected.recount(space, batch, fresh=scratch.recounted)
         if batch.settled:
             with step("load.settle"):
                 rejected.settle(space, batch.settled, gone=scratch.settled)
@@ -128,6 +129,8 @@ class _Scratch:
             upsert.scratch(space, part, i, replayed=replayed) if rows else None for i, part in enumerate(batch.parts)
         ]
         self.rejects = rejected.scratch(space, "_sdc_new_rejects") if batch.rejects else ""
+        recounts = batch.activation is not None and batch.activation.copies
+        self.recounted = rejected.scratch(space, "_sdc_recounted") if recounts else ""
         self.settled = rejected.scratch(space, "_sdc_settled") if batch.settled else ""
         self.kept = activate.scratch(space, batch)
 

@@ -72,6 +72,8 @@ REJECTED: Mapping[str, str] = {
     "primary_key": "its key as JSON text, NULL when it cannot be read",
     "record_hash": "hash of `record`",
     "seen": "how often it came",
+    "copies": "how many records of the source it stands for: so many rows a replay adds to a stream without primary "
+    "key; 0: passes over the stream read it again, a replay adds nothing",
     "record": "the whole record as JSON text in ASCII",
 }
 """Columns of `_sdc_rejected`."""

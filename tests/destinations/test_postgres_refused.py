@@ -123,11 +123,36 @@ def test_a_refused_record_is_replayed_when_it_fits(tmp_path: Path, database: str
     project.go()
     assert [row["primary_key"] for row in project.rejected()] == ["[3]"]
     project.replay()
-    assert [(row["primary_key"], row["seen"]) for row in project.rejected()] == [("[3]", 2)]
+    assert [(row["primary_key"], row["seen"]) for row in project.rejected()] == [("[3]", 1)]
     project.query("DROP INDEX shop.too_small")
     project.replay()
     assert project.rejected() == []
     assert sorted(row["id"] for row in project.rows("things")) == [1, 2, 3, 4, 5]
+
+
+def test_without_a_key_what_is_still_refused_stays_and_the_others_are_replayed_once(
+    tmp_path: Path, database: str
+) -> None:
+    records = [
+        {"t": LONG if n == 3 else "x", "v": "two" if n == 2 else n, "at": f"2026-01-0{n}T00:00:00Z"}
+        for n in (1, 2, 2, 3, 3)
+    ]
+    keyless = incremental(fields={"t": TEXT, "v": INTEGER}, primary_key=[], ascending=True)
+    strict = f'{START}type_conflict = "reject"\n'
+    project = shop(tmp_path, database, served([keyless], {"things": [records[0]]}), strict)
+    project.go()
+    project.query("CREATE INDEX too_small ON shop.things (t)")
+    project.serve(served([keyless], {"things": records}, page_size=9))
+    project.go()
+    assert [(row["error_code"], row["copies"]) for row in project.rejected()] == [("refused", 2), ("type_conflict", 2)]
+    project.write(START)
+    project.replay()
+    assert [(row["error_code"], row["copies"]) for row in project.rejected()] == [("refused", 2)]
+    project.query("DROP INDEX shop.too_small")
+    project.replay()
+    assert project.rejected() == []
+    project.go()
+    assert len(project.rows("things")) == 5
 
 
 def test_a_constraint_of_the_user_is_no_property_of_a_record(tmp_path: Path, database: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -256,6 +258,28 @@ class PassesContract:
     def test_rejects_of_a_pass_are_kept_as_they_come(self, house: Warehouse) -> None:
         house.load(users.slice([user(1)]), kind="stage", rejects=(reject(5, stream="users"),))
         assert len(house.target.rejects("users")) == 1
+
+    def test_rejects_without_a_key_stand_for_the_records_of_the_last_pass(self, house: Warehouse) -> None:
+        twin, gone = (replace(reject(None, record=text, stream="log"), copies=0) for text in ("twin", "gone"))
+        pending = {"log": Counts(extracted=3, rejected=3)}
+
+        def copies(**kept: int) -> bool:
+            return {json.loads(one.record): one.copies for one in house.target.rejects("log")} == kept
+
+        house.load(log.slice([]), kind="stage", rejects=(twin, twin, gone))
+        assert copies(twin=0, gone=0)
+        house.activate(log, counts=pending, copies={twin.identity: 2, gone.identity: 1})
+        assert copies(twin=2, gone=1)
+        house.load(log.slice([]), kind="stage", rejects=(twin, twin))
+        assert copies(twin=2, gone=1)
+        two = {"log": Counts(extracted=2, rejected=2)}
+        house.activate(log, counts=two, copies={twin.identity: 2})
+        assert copies(twin=2, gone=0)
+        house.load(log.slice([]), kind="stage", rejects=(twin,))
+        house.activate(log, counts={"log": Counts(extracted=1, rejected=1)}, copies={twin.identity: 1}, mode="append")
+        assert copies(twin=3, gone=0)
+        house.target.reset("log", connector=house.connector, epoch=house.claim().epoch)
+        assert copies(twin=0, gone=0)
 
     def test_a_pass_whose_counts_do_not_balance_is_not_made_visible(self, house: Warehouse) -> None:
         house.stage(users, [user(1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -250,7 +251,7 @@ class RowsContract:
             ("[2]", 1, *rest),
             (None, 2, *rest),
         ]
-        assert Counter(house.target.rejects()) == Counter([same, other, keyless])
+        assert Counter(house.target.rejects()) == Counter(replace(kept, copies=1) for kept in (same, other, keyless))
         assert len(house.target.rejects(limit=2)) == 2
         assert list(house.target.rejects("users")) == []
 
@@ -259,7 +260,7 @@ class RowsContract:
         house.load(cases.part([], counts=Counts(extracted=4, rejected=4)), rejects=tuple(kept))
         receipt = house.load(cases.part([case(0)]), settled=(kept[0], kept[3]))
         assert house.ids() == [0]
-        assert Counter(house.target.rejects()) == Counter(kept[1:3])
+        assert Counter(house.target.rejects()) == Counter(replace(left, copies=1) for left in kept[1:3])
         assert receipt.settled == (kept[0].identity, kept[3].identity)
         assert list(house.target.commits()) == house.receipts
 
