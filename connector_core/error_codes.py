@@ -155,6 +155,10 @@ SOURCE: Final[Mapping[str, Code]] = {
     "wait_too_long": _code(
         "The source asks to wait longer than `longest_wait`.", "Run later, or raise `longest_wait`."
     ),
+    "asked_again": _code(
+        "The answer says by its content, as the source declares, that it is to be asked for again.",
+        "Run again later; it was repeated already.",
+    ),
     "html": _code("A web page came instead of JSON.", "Look at the captured page: often a login or maintenance page."),
     "empty": _code("The answer was empty.", "Run again later; it was repeated already."),
     "unreadable": _code("The answer is no JSON.", "Look at the captured page; run again later."),

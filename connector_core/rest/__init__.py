@@ -10,6 +10,7 @@ from connector_core.rest.auth import (
     OAuth1,
     QueryKey,
 )
+from connector_core.rest.bounds import Since, Until
 from connector_core.rest.paginators import (
     Cursor,
     Keyset,
@@ -19,15 +20,18 @@ from connector_core.rest.paginators import (
     PageNumber,
     Paginator,
 )
+from connector_core.rest.rates import RateFigure, RateHeaders
+from connector_core.rest.retries import Retry
 from connector_core.rest.schemas import fields
 from connector_core.rest.source import Client, RestSource
-from connector_core.rest.streams import RestStream, Since
-from connector_core.rest.transport import Answer, RateHeaders
+from connector_core.rest.streams import Asking, RestStream
+from connector_core.rest.transport import Answer
 from connector_core.rest.walk import Walk
 from connector_core.rest.wire import Limits
 
 __all__ = [
     "Answer",
+    "Asking",
     "Auth",
     "Basic",
     "Bearer",
@@ -44,10 +48,13 @@ __all__ = [
     "PageNumber",
     "Paginator",
     "QueryKey",
+    "RateFigure",
     "RateHeaders",
     "RestSource",
     "RestStream",
+    "Retry",
     "Since",
+    "Until",
     "Walk",
     "fields",
     "site",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -46,6 +47,19 @@ class Signer:
     renew: Callable[[AuthBase | None], bool] = lambda refused: False
 
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def _named(auth: object, *settings: str) -> None:
+    """Raises ValueError for a scheme that does not name the settings with its credentials."""
+    for field in settings:
+        value = getattr(auth, field)
+        if not isinstance(value, str) or not value.isidentifier():
+            raise ValueError(
+                f"{type(auth).__name__}: {field} must be the name of a setting (letters, digits, _), not the credential"
+            )  # nor is it shown: it may be one
+
+
 def _secret(config: Mapping[str, Any], setting: str) -> str:
     value = config.get(setting)
     if value is None or value == "":
@@ -76,6 +90,9 @@ class OAuth1:
     token_secret: str = "token_secret"  # noqa: S105
     hidden = ()
 
+    def __post_init__(self) -> None:
+        _named(self, "key", "secret", "token", "token_secret")
+
     @property
     def settings(self) -> tuple[str, ...]:
         """The four settings."""
@@ -96,6 +113,9 @@ class Basic:
     user: str = "user"
     password: str = "password"  # noqa: S105 - the name of a setting
     hidden = ()
+
+    def __post_init__(self) -> None:
+        _named(self, "user", "password")
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -135,6 +155,9 @@ class Bearer:
     token: str = "token"  # noqa: S105 - the name of a setting
     hidden = ()
 
+    def __post_init__(self) -> None:
+        _named(self, "token")
+
     @property
     def settings(self) -> tuple[str, ...]:
         """The one setting."""
@@ -154,6 +177,11 @@ class HeaderKey:
     key: str = "key"
     hidden = ()
 
+    def __post_init__(self) -> None:
+        _named(self, "key")
+        if not _TOKEN.fullmatch(self.name):
+            raise ValueError(f"HeaderKey: {self.name!r} cannot be the name of a header")
+
     @property
     def settings(self) -> tuple[str, ...]:
         """The one setting."""
@@ -172,6 +200,11 @@ class QueryKey:
 
     name: str
     key: str = "key"
+
+    def __post_init__(self) -> None:
+        _named(self, "key")
+        if not self.name:
+            raise ValueError("QueryKey: it needs the name of a parameter")
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -201,6 +234,9 @@ class ClientCredentials:
     client_secret: str = "client_secret"  # noqa: S105 - the name of a setting
     scope: str = ""
     hidden = ()
+
+    def __post_init__(self) -> None:
+        _named(self, "client_id", "client_secret")
 
     @property
     def settings(self) -> tuple[str, ...]:

@@ -81,6 +81,14 @@ def dig(document: Any, path: str) -> Any:
     return document
 
 
+def _named(paginator: object, *names: str) -> None:
+    """Raises ValueError for a paginator whose parameter or path is no text."""
+    for name in names:
+        value = getattr(paginator, name)
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"{type(paginator).__name__}: {name} is {value!r}; it must be text")
+
+
 def pointer(got: Got, path: str) -> Any:
     """What a page says about the next one. Its container must be there, as in `_links.next.href`: without `_links` the
     page is not whole (`RetryableError`)."""
@@ -132,6 +140,9 @@ class NextLink:
 
     path: str = "_links.next.href"
 
+    def __post_init__(self) -> None:
+        _named(self, "path")
+
     def first(self, window: Window) -> Hashable:
         """The stream's own path."""
         return Link()
@@ -155,6 +166,9 @@ class LinkHeader:
     """The header `Link: <address>; rel="next"` (RFC 8288), missing at the end."""
 
     rel: str = "next"
+
+    def __post_init__(self) -> None:
+        _named(self, "rel")
 
     def first(self, window: Window) -> Hashable:
         """The stream's own path."""
@@ -185,12 +199,25 @@ def goes_on(got: Got, more: str | None) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """Token: a page number or an offset; the parameter's name is the paginator's."""
+    """Token: a page number or an offset; the parameter's name is the paginator's. `keys` are those of the page before
+    it, so that a source which answers every number with the same page is found out."""
 
     value: int
+    keys: int | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return str(self.value)
+
+
+def _following(token: Number, got: Got, value: int) -> Number:
+    """The token of the page after this one. Raises `SourceError` (loop) when this page holds the records of the page
+    before it; without a primary key, equal pages may well follow each other."""
+    names = got.primary_key
+    keys = [tuple(str(one.get(name)) for name in names) for one in got.records if isinstance(one, dict)]
+    mine = hash(tuple(keys)) if names and keys else None
+    if mine is not None and mine == token.keys:
+        raise circle(got)
+    return Number(value=value, keys=mine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +231,13 @@ class PageNumber:
     more: str | None = None
     pages: str | None = None
     most: int | None = None
+
+    def __post_init__(self) -> None:
+        _named(self, "param")
+        if self.more is not None and self.pages is not None:
+            raise ValueError("PageNumber: more and pages both say where the list ends; give one of them")
+        if self.most is not None and self.most < self.start:
+            raise ValueError(f"PageNumber: most is {self.most}, which lies before the first page, {self.start}")
 
     def first(self, window: Window) -> Hashable:
         """The first number."""
@@ -226,7 +260,7 @@ class PageNumber:
                 place=Place(url=got.shown),
                 code="page_cap",
             )
-        return Turn(next=Number(value=token.value + 1) if on else None, total=got.total)
+        return Turn(next=_following(token, got, token.value + 1) if on else None, total=got.total)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,6 +270,11 @@ class Offset:
     param: str = "offset"
     start: int = 0
     more: str | None = None
+
+    def __post_init__(self) -> None:
+        _named(self, "param")
+        if self.start < 0:
+            raise ValueError(f"Offset: start is {self.start}; it cannot be negative")
 
     def first(self, window: Window) -> Hashable:
         """The first offset."""
@@ -255,7 +294,7 @@ class Offset:
             raise RetryableError(
                 "an empty page says that the list goes on", place=Place(url=got.shown), code="empty_page"
             )
-        return Turn(next=Number(value=token.value + len(got.records)), total=got.total)
+        return Turn(next=_following(token, got, token.value + len(got.records)), total=got.total)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +313,9 @@ class Cursor:
 
     path: str
     param: str = "cursor"
+
+    def __post_init__(self) -> None:
+        _named(self, "path", "param")
 
     def first(self, window: Window) -> Hashable:
         """No cursor."""
@@ -307,6 +349,9 @@ class Keyset:
     key: str = "id"
     param: str = "since_id"
     more: str | None = None
+
+    def __post_init__(self) -> None:
+        _named(self, "key", "param")
 
     def first(self, window: Window) -> Hashable:
         """The window's lower end, if it is a number."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import string
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from connector_core.errors import NotFoundError, Place, RetryableError, SourceError
+from connector_core.errors import ConfigError, NotFoundError, Place, RetryableError, SourceError
 from connector_core.hookspecs import hookimpl
 from connector_core.rest.addresses import site
 from connector_core.rest.auth import Auth, ClientCredentials
 from connector_core.rest.paginators import Ask, Got
+from connector_core.rest.rates import RateFigure, RateReader
+from connector_core.rest.retries import Retry
 from connector_core.rest.schemas import settings
-from connector_core.rest.streams import RestStream, fill
-from connector_core.rest.transport import Answer, RateReader, Transport
+from connector_core.rest.streams import Asking, RestStream, fill
+from connector_core.rest.transport import Answer, Transport
 from connector_core.rest.wire import Limits
 from connector_core.streams import Catalog, Description, Page, RateLimit, Stream, Window
 
@@ -132,11 +135,15 @@ class Client:
             ) from None
         if stream.since is not None:
             params |= stream.since.params(ask.since if ask.since is not None else window.since)
+        if stream.until is not None:
+            params |= stream.until.params(window.upper)
         params |= ask.params
         if stream.per_page is not None:
             params[stream.per_page_param] = (
                 stream.per_page(self.config) if callable(stream.per_page) else stream.per_page
             )
+        if stream.request is not None:
+            params = dict(stream.request(Asking(params=params, window=window, config=self.config, parent=parent)))
         try:
             return self.get(path, params)
         except NotFoundError:
@@ -158,7 +165,8 @@ class RestSource:
 
     `base_url` is a template over the configuration ("{site_url}/api/v2") or a function of it; https, or http on
     loopback. `auth` names the settings with the credentials. `streams` may come in any order. `rate_limit` reads
-    the call budget from headers (`RateHeaders`, or a function). `headers` go with every request; a function of the
+    the call budget from headers (`RateHeaders`, or a function), or says it (`RateFigure`). `retry` says which answers
+    pass that do not look so. `headers` go with every request; a function of the
     configuration may give them. `limits` bound a request in time and size. `private_network` allows host names that
     lead to addresses of a private network, which are refused otherwise (a host written as an address is not).
     `config_schema` left out asks for the settings that `base_url`, `auth` and the streams' templates name, all of
@@ -180,7 +188,8 @@ class RestSource:
     snapshot: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
     frequency: int | None = None
-    rate_limit: RateReader | None = None
+    rate_limit: RateReader | RateFigure | None = None
+    retry: Retry | None = None
     headers: Mapping[str, str] | Callable[[Config], Mapping[str, str]] = field(default_factory=dict)
     limits: Limits | Callable[[Config], Limits] = field(default_factory=Limits)
     private_network: bool | Callable[[Config], bool] = False
@@ -188,13 +197,49 @@ class RestSource:
     memory: Callable[[], Any] | None = None
 
     def __post_init__(self) -> None:
-        if not self.name:
+        if not isinstance(self.name, str) or not self.name:
             raise ValueError("a source needs a name")
-        if self.auth is not None and not isinstance(self.auth, Auth):
-            raise TypeError(f"source {self.name!r}: {self.auth!r} is no way to authenticate")
+        for problem in self._wrong_types():
+            raise TypeError(f"source {self.name!r}: {problem}")
+        for problem in self._problems():
+            raise ValueError(f"source {self.name!r}: {problem}")
         _ordered(self.streams)
         if not self.config_schema:
             object.__setattr__(self, "config_schema", _settings(self))
+
+    def _wrong_types(self) -> Iterator[str]:
+        if self.auth is not None and (isinstance(self.auth, type) or not isinstance(self.auth, Auth)):
+            yield f"{self.auth!r} is no way to authenticate"
+        if not isinstance(self.base_url, str) and not callable(self.base_url):
+            yield "base_url must be text or a function"
+        if self.retry is not None and not isinstance(self.retry, Retry):
+            yield "retry must be a Retry(...)"
+        if isinstance(self.rate_limit, type) or not (
+            self.rate_limit is None or isinstance(self.rate_limit, RateFigure) or callable(self.rate_limit)
+        ):
+            yield "rate_limit must be RateHeaders(...), RateFigure(...) or a function"
+        for name, kind in (("headers", Mapping), ("limits", Limits), ("private_network", bool)):
+            value = getattr(self, name)
+            if not isinstance(value, kind) and (isinstance(value, type) or not callable(value)):
+                yield f"{name} must be a {kind.__name__} or a function"
+        for name in ("refine", "memory"):
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                yield f"{name} is {type(value).__name__}; it must be a function"
+        for stream in self.streams:
+            if not isinstance(stream, RestStream):
+                yield f"streams holds {stream!r}; it must be a RestStream(...)"
+
+    def _problems(self) -> Iterator[str]:
+        templates = [("base_url", self.base_url)]
+        templates += [("token_url", self.auth.token_url)] if isinstance(self.auth, ClientCredentials) else []
+        for name, template in templates:
+            if isinstance(template, str) and (problem := _address_problem(template)):
+                yield f"{name} {problem}"
+        known = self.config_schema.get("properties")
+        if isinstance(known, Mapping):
+            for name in sorted(_settings(self)["properties"].keys() - known.keys()):
+                yield f"the setting {name!r} is used, but config_schema does not have it"
 
     @hookimpl
     def describe(self) -> Description:
@@ -223,6 +268,7 @@ class RestSource:
             config=config,
             headers=self.headers(config) if callable(self.headers) else self.headers,
             rate=self.rate_limit,
+            retry=self.retry,
             limits=self.limits(config) if callable(self.limits) else self.limits,
             private_network=self.private_network(config) if callable(self.private_network) else self.private_network,
             secrets=tuple(str(config[name]) for name in _secret_settings(self.config_schema) if config.get(name)),
@@ -258,6 +304,25 @@ def _settings(source: RestSource) -> dict[str, Any]:
     templates = [text for stream in source.streams for text in (stream.path, *stream.params.values())]
     token_url = source.auth.token_url if isinstance(source.auth, ClientCredentials) else ""
     return settings([source.base_url, token_url, *templates], source.auth.settings if source.auth else ())
+
+
+def _address_problem(template: str) -> str | None:
+    """What is wrong with an address as far as it is written down."""
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        return f"is no template: {error}"
+    for name in names:
+        if not name.isidentifier():
+            return f"has {{{name}}}; a setting's name is expected, as in {{url}}"
+    if not template:
+        return "is empty"
+    if not names:
+        try:
+            site(template, setting="it", path=True)
+        except ConfigError as error:
+            return f"cannot be used: {error.message.removeprefix('it: ')}"
+    return None
 
 
 def _engine(streams: Sequence[RestStream]) -> tuple[Stream, ...]:

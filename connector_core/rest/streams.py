@@ -4,53 +4,33 @@ at import."""
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
+from connector_core.rest.bounds import Since, Until
 from connector_core.rest.paginators import Paginator, dig
 from connector_core.rest.walk import Walk
 from connector_core.streams import Page, Replication, Stream, Window, _always
+from connector_core.validate import SchemaError, check_schema
 
 if TYPE_CHECKING:
     from connector_core.rest.source import Client
 
-Form = Literal["epoch", "epoch_ms", "iso", "date"]
 Fetch = Callable[["Client", Mapping[str, Any], Stream, Window, Mapping[str, Any] | None, Hashable | None], Page]
 """The escape hatch: the same arguments and the same contract as the hook `extract`."""
 
 
-@dataclass(frozen=True)
-class Since:
-    """The parameter that asks for records from an instant (or number) on. `form`: Unix seconds, milliseconds, ISO 8601
-    in UTC, a date, or a function. `exclusive`: the API leaves its own value out; then it is asked one `step` earlier (1
-    for integers), so nothing is missed."""
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """A request that the source puts together, as `RestStream.request` sees it: `params` with all that was declared,
+    and why it is asked. Links of a page are followed as they are."""
 
-    param: str
-    form: Form | Callable[[datetime | int], Any] = "iso"
-    exclusive: bool = False
-    step: timedelta = timedelta(seconds=1)
-
-    def params(self, value: datetime | int | None) -> dict[str, Any]:
-        """The parameter for a lower end; nothing for None."""
-        if value is None:
-            return {}
-        if self.exclusive:
-            value = value - self.step if isinstance(value, datetime) else value - 1
-        return {self.param: self._text(value)}
-
-    def _text(self, value: datetime | int) -> Any:
-        if callable(self.form):
-            return self.form(value)
-        if not isinstance(value, datetime):
-            return value
-        if self.form == "epoch":
-            return int(value.timestamp() // 1)
-        if self.form == "epoch_ms":
-            return int(value.timestamp() * 1000 // 1)
-        at = value.astimezone(UTC)
-        return at.date().isoformat() if self.form == "date" else f"{at.replace(tzinfo=None).isoformat()}Z"
+    params: Mapping[str, Any]
+    window: Window
+    config: Mapping[str, Any]
+    parent: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +42,10 @@ class RestStream:
     answer itself), or is a function of the document; an answer without it is repeated, it is never the end. `record`
     maps one entry (an object as the wire has it) to the record that is stored; it must keep what it does not know and
     must not raise for odd values. `total` is where the answer counts its records. `per_page` goes into the parameter
-    `per_page_param`; a function of the config may give it. `params` are further parameters, with the same placeholders
-    as the path. `fetch` replaces all of that by a function with the arguments of the hook `extract`.
+    `per_page_param`; a function of the config may give it. `since` and `until` are the parameters of the window's ends.
+    `params` are further parameters, with the same placeholders as the path; `request` is given an `Asking` with all of
+    them and returns those that are sent. `fetch` replaces all of that by a function with the arguments of the hook
+    `extract`.
 
     Pages of a sorted list that changes while it is read skip records that slide over a page boundary. `Walk` is made
     for that; with other paginators say `ascending=False` (the bookmark then moves only after a whole pass), or give a
@@ -88,6 +70,8 @@ class RestStream:
     paginator: Paginator | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     since: Since | None = None
+    until: Until | None = None
+    request: Callable[[Asking], Mapping[str, Any]] | None = None
     per_page: int | Callable[[Mapping[str, Any]], int] | None = None
     per_page_param: str = "per_page"
     record: Callable[[dict[str, Any]], Any] | None = None
@@ -98,63 +82,85 @@ class RestStream:
     fetch: Fetch | None = None
 
     def __post_init__(self) -> None:
+        for problem in self._wrong_types():
+            raise TypeError(f"stream {self.name!r}: {problem}")
         for problem in self._problems():
             raise ValueError(f"stream {self.name!r}: {problem}")
-        for name in ("when", "record", "fetch"):
+        try:
+            check_schema(self.stream())
+        except SchemaError as error:
+            raise ValueError(str(error)) from None
+
+    def _wrong_types(self) -> Iterator[str]:
+        kinds: Mapping[str, type] = {"paginator": Paginator, "since": Since, "until": Until}
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, type) or not isinstance(value, kind)):
+                shown = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+                yield f"{name} is {shown}; it must be a {kind.__name__} object"
+        for name in ("when", "record", "fetch", "request"):
             value = getattr(self, name)
             if not callable(value) and (value is not None or name == "when"):
-                raise TypeError(f"stream {self.name!r}: {name} is {type(value).__name__}; it must be a function")
+                yield f"{name} is {type(value).__name__}; it must be a function"
         for name in ("records", "total"):
             value = getattr(self, name)
             if not ((value is None and name == "total") or isinstance(value, str) or callable(value)):
-                raise TypeError(
-                    f"stream {self.name!r}: {name} is {type(value).__name__}; it must be a path or a function"
-                )
-        if self.paginator is not None and not isinstance(self.paginator, Paginator):
-            raise TypeError(f"stream {self.name!r}: {self.paginator!r} is no paginator")
-        if self.since is not None and not isinstance(self.since, Since):
-            raise TypeError(f"stream {self.name!r}: since must be a Since(...)")
+                yield f"{name} is {type(value).__name__}; it must be a path or a function"
+        for name in ("overlap", "lookback"):
+            if not isinstance(getattr(self, name), timedelta):
+                yield f"{name} must be a timedelta, as in timedelta(hours=1)"
 
-    def _problems(self) -> list[str]:
-        found: list[str] = []
+    def _problems(self) -> Iterator[str]:
         if not isinstance(self.name, str) or not self.name:
-            found.append("the name must be text")
+            yield "the name must be text"
         if not isinstance(self.schema, Mapping) or not isinstance(self.schema.get("properties"), Mapping):
-            return [*found, "the schema must be a JSON Schema of an object, with properties"]
-        if isinstance(self.primary_key, str):
-            return [*found, f"primary_key must be a tuple: ({self.primary_key!r},)"]
+            yield "the schema must be a JSON Schema of an object, with properties"
+            return
+        for name in ("primary_key", "after"):
+            if isinstance(value := getattr(self, name), str):
+                yield f"{name} must be a tuple: ({value!r},)"
+                return
         known = self.schema["properties"]
-        found += [
-            f"primary_key names {key!r}, which the schema does not have" for key in self.primary_key if key not in known
-        ]
+        for key in self.primary_key:
+            if key not in known:
+                yield f"primary_key names {key!r}, which the schema does not have"
         if self.replication_key is not None and self.replication_key not in known:
-            found.append(f"replication_key is {self.replication_key!r}, which the schema does not have")
-        found += [
-            f"discard names the key {key!r}" for key in (*self.primary_key, self.replication_key) if key in self.discard
-        ]
-        if self.replication == "full_table" and self.replication_key is not None:
-            found.append("a full-table stream has no replication_key")
-        if not self.path and self.fetch is None:
-            found.append("it needs a path, or a fetch function")
-        if self.lookback and not self.primary_key:
-            found.append("lookback needs a primary_key")
-        if isinstance(self.per_page, int) and self.per_page < 1:
-            found.append("per_page must be at least 1")
+            yield f"replication_key is {self.replication_key!r}, which the schema does not have"
+        yield from (f"discard names the key {key!r}" for key in self.primary_key if key in self.discard)
+        if self.replication_key in self.discard:
+            yield f"discard names the key {self.replication_key!r}"
+        yield from self._reading_problems()
         if isinstance(self.paginator, Walk):
-            found += self._walk_problems()
+            yield from self._walk_problems()
         for where, template in (("path", self.path), *((f"params[{k!r}]", v) for k, v in self.params.items())):
-            found += [f"{where} {problem}" for problem in self._template_problems(template)]
-        return found
+            for problem in self._template_problems(template):
+                yield f"{where} {problem}"
 
-    def _walk_problems(self) -> list[str]:
-        found = []
+    def _reading_problems(self) -> Iterator[str]:
+        if self.replication not in (None, "incremental", "full_table"):
+            yield f"replication is {self.replication!r}; it is incremental or full_table"
+        if self.replication == "full_table" and self.replication_key is not None:
+            yield "a full-table stream has no replication_key"
+        if self.parent is None and self.replication == "incremental" and self.replication_key is None:
+            yield "an incremental stream needs a replication_key"
+        if self.since is not None and self.replication_key is None:
+            yield "since needs a replication_key: a stream without one is read whole"
+        if not self.path and self.fetch is None:
+            yield "it needs a path, or a fetch function"
+        if self.lookback and not self.primary_key:
+            yield "lookback needs a primary_key"
+        if self.overlap < timedelta(0) or self.lookback < timedelta(0):
+            yield "overlap and lookback cannot be negative"
+        if not callable(self.per_page) and self.per_page is not None and not _is_count(self.per_page):
+            yield "per_page must be at least 1"
+
+    def _walk_problems(self) -> Iterator[str]:
         if not self.primary_key or self.replication_key is None:
-            found.append("the window walk needs a primary_key and a replication_key")
+            yield "the window walk needs a primary_key and a replication_key"
         if self.since is None:
-            found.append("the window walk needs since=Since(...)")
+            yield "the window walk needs since=Since(...)"
         if isinstance(self.paginator, Walk) and self.overlap < self.paginator.step:
-            found.append("the window walk needs an overlap of at least its step")
-        return found
+            yield "the window walk needs an overlap of at least its step"
 
     def _template_problems(self, template: Any) -> list[str]:
         if not isinstance(template, str):
@@ -216,6 +222,10 @@ class RestStream:
             else f"{type(found).__name__}, not a number"
         )
         return None, f"the source's count of records is {kind}; it is not used"
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 1
 
 
 def fill(

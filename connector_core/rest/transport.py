@@ -3,13 +3,11 @@ credentials."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, NoReturn
 from urllib.parse import urlencode
 
@@ -21,7 +19,9 @@ from connector_core.parse import UnreadablePage, page
 from connector_core.redact import printable, redactor
 from connector_core.rest.addresses import canonical, is_loopback, origin, redacted, within, without
 from connector_core.rest.auth import Auth, Signer
+from connector_core.rest.rates import Meter, RateFigure, RateReader, http_date, number
 from connector_core.rest.resolve import Resolver
+from connector_core.rest.retries import Retry
 from connector_core.rest.wire import Limits, Raw, Wire
 from connector_core.streams import RateLimit
 
@@ -32,29 +32,6 @@ MOST_EVIDENCE = 68 * 1024  # bytes of a body that are kept with an error; a litt
 CLOCK_DOUBT = 300.0  # seconds; OAuth 1.0a servers refuse timestamps that are further off (facts/fault_catalogue.md A39)
 _WAIT = frozenset({408, 425, 429})
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
-
-RateReader = Callable[[Mapping[str, str]], RateLimit | None]
-"""Reads the call budget out of an answer's headers (which ignore case); None where they tell none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RateHeaders:
-    """The names of the headers that tell the call budget. `reset` is seconds until the next window, or with `epoch` the
-    Unix second at which it begins."""
-
-    limit: str = "X-RateLimit-Limit"
-    remaining: str = "X-RateLimit-Remaining"
-    reset: str = "X-RateLimit-Reset"
-    epoch: bool = False
-
-    def __call__(self, headers: Mapping[str, str]) -> RateLimit | None:
-        """What the headers say; numbers that cannot be read count as not told."""
-        limit, remaining, reset = (_number(headers.get(name)) for name in (self.limit, self.remaining, self.reset))
-        if limit is None and remaining is None and reset is None:
-            return None
-        if reset is not None and self.epoch:
-            reset = max(0.0, reset - (http_date(headers.get("Date")) or SystemClock().now()).timestamp())
-        return RateLimit(limit=_whole(limit), remaining=_whole(remaining), reset=reset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +91,8 @@ class Transport:
         auth: Auth | None = None,
         config: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        rate: RateReader | None = None,
+        rate: RateReader | RateFigure | None = None,
+        retry: Retry | None = None,
         limits: Limits | None = None,
         secrets: tuple[str, ...] = (),
         private_network: bool = False,
@@ -124,7 +102,9 @@ class Transport:
         a name that leads into a private network. Raises `ConfigError` for missing credentials."""
         self.base = base
         self._wire = Wire(limits or Limits(), headers or {}, Resolver(private=private_network))
-        self._auth, self._rate, self._now = auth, rate, now or SystemClock().now
+        self._auth, self._retry, self._now = auth, retry, now or SystemClock().now
+        self._meter = Meter(rate) if isinstance(rate, RateFigure) else None
+        self._rate: RateReader | None = None if isinstance(rate, RateFigure) else rate
         self._redact = redactor(secrets)
         self._hidden = frozenset(auth.hidden if auth else ())
         self._signer = auth.signer(config or {}, self.post) if auth else Signer(sign=lambda: None)
@@ -141,12 +121,15 @@ class Transport:
         visited = {canonical(url)}
         while True:
             signed = self._signer.sign()
-            raw = self._wire.send("GET", url, auth=signed, shown=self._shown(url))
+            raw = self._send("GET", url, auth=signed)
             requests += 1
             if raw.status == 401 and not renewed and self._signer.renew(signed):
                 renewed = True
                 continue
             answer = self._answer(raw, url, elapsed=time.monotonic() - started, requests=requests)
+            if self._retry is not None:
+                with answer.blamed():
+                    self._retry.check(answer, self._wait(answer))
             if answer.status == 200:
                 return answer
             if answer.status not in _REDIRECT:
@@ -169,7 +152,7 @@ class Transport:
             raise SourceError(
                 "credentials are only sent over https", place=Place(url=self._shown(url)), code="plain_http"
             )
-        answer = self._answer(self._wire.send("POST", url, auth=auth, shown=self._shown(url), data=form), url)
+        answer = self._answer(self._send("POST", url, auth=auth, data=form), url)
         if answer.status in _WAIT or answer.status >= 500:
             self._refuse(answer)
         return answer
@@ -187,6 +170,16 @@ class Transport:
     def _shown(self, url: str) -> str:
         return printable(self._redact(redacted(url, self._hidden)))
 
+    def _send(self, method: str, url: str, *, auth: AuthBase | None, data: Mapping[str, str] | None = None) -> Raw:
+        if self._meter is not None:
+            self._meter.call()
+        return self._wire.send(method, url, auth=auth, shown=self._shown(url), data=data)
+
+    def _budget(self, headers: Mapping[str, str]) -> RateLimit | None:
+        if self._meter is not None:
+            return self._meter.read()
+        return self._rate(headers) if self._rate else None
+
     def _answer(self, raw: Raw, url: str, *, elapsed: float = 0.0, requests: int = 1) -> Answer:
         return Answer(
             status=raw.status,
@@ -196,7 +189,7 @@ class Transport:
             shown=self._shown(url),
             elapsed=elapsed,
             requests=requests,
-            rate=self._rate(raw.headers) if self._rate else None,
+            rate=self._budget(raw.headers),
             served_at=http_date(raw.headers.get("Date")),
         )
 
@@ -277,33 +270,12 @@ def with_params(url: str, params: Mapping[str, Any]) -> str:
     return f"{url}{'&' if '?' in url else '?'}{urlencode(given, doseq=True)}" if given else url
 
 
-def http_date(text: str | None) -> datetime | None:
-    """An HTTP date (RFC 9110 section 5.6.7) as aware UTC, None where there is none that can be read."""
-    try:
-        found = parsedate_to_datetime(text) if text else None
-        return found and (found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC))
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
 def retry_after(text: str | None, now: datetime) -> float | None:
     """Seconds to wait by a Retry-After header: a number or an HTTP date after `now`. None where it is missing, past,
     negative or no such thing (facts/fault_catalogue.md A3); then the engine takes its own pauses."""
     if text is None:
         return None
-    seconds = _number(text)
+    seconds = number(text)
     if seconds is None and (until := http_date(text)) is not None:
         seconds = (until - now).total_seconds()
     return seconds if seconds is not None and seconds >= 0 else None
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text) if text else math.nan
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)

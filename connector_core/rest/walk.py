@@ -148,6 +148,12 @@ class Walk:
     cap: int = 500
     passes: int = 20
 
+    def __post_init__(self) -> None:
+        if not self.param or not self.next:
+            raise ValueError("Walk: it needs the names of the page's parameter and of the next link")
+        if self.step <= timedelta(0) or self.cap < 1 or self.passes < 2:
+            raise ValueError("Walk: step must be above 0, cap at least 1, passes at least 2")
+
     def first(self, window: Window) -> Hashable:
         """Page 1 from the window's lower end less the overlap; from 1970 on where there is none."""
         since = window.since

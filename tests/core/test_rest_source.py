@@ -4,7 +4,6 @@ declarations."""
 from __future__ import annotations
 
 import base64
-import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ import connector_core.rest
 from connector_core import hookspecs
 from connector_core.errors import AuthError, ConfigError, RetryableError, SourceError
 from connector_core.rest import (
+    Asking,
     Basic,
     Bearer,
     ClientCredentials,
@@ -28,14 +28,18 @@ from connector_core.rest import (
     NextLink,
     Offset,
     PageNumber,
+    Paginator,
     QueryKey,
+    RateFigure,
     RateHeaders,
     RestSource,
     RestStream,
+    Retry,
     Since,
-    Walk,
+    Until,
     fields,
 )
+from connector_core.rest.rates import Meter
 from connector_core.streams import Page, RateLimit, Stream, Window
 from connector_core.testing.faults import Fault, FaultFront, Request, Response, Status
 from tests.support.shop_api import CONFIG_SCHEMA, RATE, SCHEMA, Api, ids, reader, shop, things
@@ -181,6 +185,21 @@ def test_a34_a_keyset_that_the_source_ignores() -> None:
     assert caught.value.code == "loop"
 
 
+@pytest.mark.parametrize("paginator", [PageNumber(), Offset()])
+def test_a34_a_number_that_the_source_ignores(paginator: Paginator) -> None:
+    with (
+        served(lambda query: Response.of_json({"entries": entries(1, 3)})) as front,
+        pytest.raises(SourceError, match=r"circle.*\[loop\]"),
+    ):
+        reader(front, shop(things(records="entries", total=None, paginator=paginator))).records()
+
+
+def test_equal_pages_without_a_key_are_no_circle() -> None:
+    with served(lambda query: Response.of_json({"data": [{"name": "x"}] if query["page"] < "3" else []})) as front:
+        stream = things(records="data", total=None, primary_key=(), paginator=PageNumber())
+        assert len(reader(front, shop(stream)).records()) == 2
+
+
 def test_no_paginator_means_one_page() -> None:
     with served(lambda asked: Response.of_json(entries(1, 7))) as front:
         made = reader(front, shop(things(records="", total=None, paginator=None)))
@@ -211,6 +230,27 @@ def test_the_lower_end_of_the_window_in_every_form(since: Since, text: str) -> N
         assert query(front.requests[0]) == {"from": text}
 
 
+def test_the_upper_bound_is_asked_for_once_it_is_known() -> None:
+    with FaultFront(None, respond=Api()) as front:
+        stream = things(until=Until("before", form="epoch"), paginator=None)
+        made = reader(front, shop(stream))
+        made.page()
+        made.page(window=Window(upper=datetime(2026, 3, 1, 12, tzinfo=UTC)))
+        assert [query(request) for request in front.requests] == [{}, {"before": "1772366400"}]
+
+
+def test_a_function_may_change_what_is_asked_for() -> None:
+    def filtered(asking: Asking) -> dict[str, str]:
+        assert asking.params["order"] == "asc"
+        return {"filter": f"changed ge {asking.window.since:%Y-%m-%d} and site eq {asking.config['key']}"}
+
+    with FaultFront(None, respond=Api()) as front:
+        made = reader(front, shop(things(params={"order": "asc"}, request=filtered)))
+        made.records(window=Window(lower=datetime(2026, 3, 1, tzinfo=UTC)))
+        assert query(front.requests[0]) == {"filter": "changed ge 2026-03-01 and site eq canary-key-1"}
+        assert query(front.requests[1]) == {"page": "2"}  # a link is followed as it is
+
+
 def test_placeholders_are_filled_and_quoted() -> None:
     child = things(
         name="parts",
@@ -221,7 +261,8 @@ def test_placeholders_are_filled_and_quoted() -> None:
         per_page=lambda config: len(config["team"]),
     )
     with FaultFront(None, respond=Api()) as front:
-        made = reader(front, shop(things(), child), team="a/b")
+        schema = {"properties": {**CONFIG_SCHEMA["properties"], "team": {"type": "string"}}}
+        made = reader(front, shop(things(), child, config_schema=schema), team="a/b")
         made.page(stream="parts", parent={"id": 7, "name": "x & y"})
         path, _, _ = front.requests[0].target.partition("?")
         assert path == "/api/teams/a%2Fb/things/7/parts%20of%20x%20%26%20y"
@@ -414,9 +455,56 @@ def test_a_token_endpoint_that_gives_no_token_may_recover(body: bytes) -> None:
 
 
 def test_a_token_endpoint_in_plain_http_elsewhere_is_refused() -> None:
-    auth = ClientCredentials(token_url="http://evil.example.test/token", client_id="key", client_secret="secret")
+    auth = ClientCredentials(token_url="http://{token}/token", client_id="key", client_secret="secret")
     with FaultFront(None, respond=Api()) as front, pytest.raises(SourceError, match="only sent over https"):
-        reader(front, shop(auth=auth)).page()
+        reader(front, shop(auth=auth), token="evil.example.test").page()
+
+
+# --- answers to ask for again, and a budget that is only documented
+
+
+@pytest.mark.parametrize(
+    ("retry", "answer", "code", "after"),
+    [
+        (Retry(statuses={403}, after=9), Response.of_json({}, status=403), "http_403", 9.0),
+        (Retry(statuses={403}, after=9), Response.of_json({}, status=403, headers={"Retry-After": "3"}), "http_403", 3),
+        (Retry(body="error.busy"), Response.of_json({"error": {"busy": True}}), "asked_again", None),
+        (Retry(body=lambda told: "later" in told), Response.of_json(["later"], status=400), "asked_again", None),
+    ],
+)
+def test_answers_that_pass_by_status_and_by_body(
+    retry: Retry, answer: Response, code: str, after: float | None
+) -> None:
+    with FaultFront(None, respond=lambda request: answer) as front, pytest.raises(RetryableError) as caught:
+        reader(front, shop(retry=retry)).page()
+    assert (caught.value.code, caught.value.retry_after) == (code, after)
+
+
+def test_other_answers_are_what_they_are() -> None:
+    retry = Retry(statuses={403}, body="error.busy")
+    with FaultFront(None, respond=Api()) as front:
+        assert ids(reader(front, shop(retry=retry)).records()) == ALL
+        front.replan([Fault(action=Status(code=400))])
+        with pytest.raises(SourceError, match="http_400"):
+            reader(front, shop(retry=retry)).page()
+
+
+def test_a_budget_that_is_only_documented_is_counted() -> None:
+    with FaultFront(None, respond=Api(headers={})) as front:
+        made = reader(front, shop(rate_limit=RateFigure(calls=10, seconds=3600)))
+        rates = [made.page().rate for _ in range(3)]
+    assert [rate and (rate.limit, rate.remaining) for rate in rates] == [(10, 9), (10, 8), (10, 7)]
+
+
+def test_calls_count_for_as_long_as_the_figure_says() -> None:
+    at = 0.0
+    meter = Meter(RateFigure(calls=3, seconds=60), lambda: at)
+    told = []
+    for at in (0.0, 10.0, 20.0, 61.0, 75.0):  # noqa: B007 - the clock
+        meter.call()
+        told.append(meter.read())
+    assert [rate.remaining for rate in told] == [2, 1, 0, 0, 0]
+    assert [rate.reset for rate in told] == [60.0, 60.0, 50.0, 19.0, 46.0]
 
 
 # --- the plugin
@@ -563,82 +651,6 @@ def test_everything_public_is_exported() -> None:
     assert sorted(connector_core.rest.__all__) == connector_core.rest.__all__
     for name in connector_core.rest.__all__:
         assert getattr(connector_core.rest, name).__doc__
-
-
-# --- wrong declarations
-
-
-WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"name": ""}, "the name must be text"),
-    ({"schema": {"type": "object"}}, "the schema must be a JSON Schema of an object, with properties"),
-    ({"primary_key": "id"}, "primary_key must be a tuple: ('id',)"),
-    ({"primary_key": ("code",)}, "primary_key names 'code', which the schema does not have"),
-    ({"replication_key": "changed"}, "replication_key is 'changed', which the schema does not have"),
-    ({"replication_key": "updated_at", "replication": "full_table"}, "a full-table stream has no replication_key"),
-    ({"discard": frozenset({"id"})}, "discard names the key 'id'"),
-    ({"path": ""}, "it needs a path, or a fetch function"),
-    ({"path": "/{id}"}, "path has {id}; only {parent.property} and {config.setting} exist"),
-    ({"path": "/{parent.id}"}, "path has {parent.id}, but the stream has no parent"),
-    ({"path": "/{parent"}, "path is no template"),
-    ({"params": {"x": "{page}"}}, "params['x'] has {page}"),
-    ({"per_page": 0}, "per_page must be at least 1"),
-    ({"primary_key": (), "lookback": timedelta(days=1)}, "lookback needs a primary_key"),
-    ({"paginator": Walk()}, "the window walk needs a primary_key and a replication_key"),
-    ({"paginator": Walk(), "replication_key": "updated_at"}, "the window walk needs since=Since(...)"),
-    (
-        {"paginator": Walk(), "replication_key": "updated_at", "since": Since("from")},
-        "the window walk needs an overlap of at least its step",
-    ),
-]
-
-
-@pytest.mark.parametrize(("changes", "problem"), WRONG)
-def test_a_wrong_stream_fails_where_it_is_declared(changes: dict[str, Any], problem: str) -> None:
-    name = changes.get("name", "things")
-    with pytest.raises(ValueError, match=re.escape(f"stream {name!r}: {problem}")):
-        things(**changes)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"paginator": "next"},
-        {"records": 7},
-        {"total": 7},
-        {"record": "name"},
-        {"fetch": 7},
-        {"when": None},
-        {"since": "from"},
-    ],
-)
-def test_a_stream_with_a_wrong_type_fails_where_it_is_declared(changes: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="stream 'things': "):
-        things(**changes)
-
-
-@pytest.mark.parametrize(
-    ("streams", "problem"),
-    [
-        ([things(), things()], "stream 'things' is declared twice"),
-        ([things(name="parts", parent="things")], "stream 'parts': its parent 'things' is not declared"),
-        (
-            [things(), things(name="a", parent="things"), things(name="b", parent="a")],
-            "its parent 'a' is a child itself",
-        ),
-        ([things(after=("nothing",))], "stream 'things': after names 'nothing'"),
-        ([things(after=("things",))], "stream 'things': after names 'things'"),
-    ],
-)
-def test_streams_that_do_not_fit_together_fail_where_they_are_declared(streams: list[RestStream], problem: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(problem)):
-        shop(*streams)
-
-
-def test_a_source_with_a_wrong_type_fails_where_it_is_declared() -> None:
-    with pytest.raises(TypeError, match="no way to authenticate"):
-        shop(auth="secret")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="needs a name"):
-        RestSource(name="", base_url="{url}", streams=())
 
 
 def test_paginators_have_tokens_that_people_can_read() -> None:

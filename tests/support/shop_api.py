@@ -21,7 +21,11 @@ CREDENTIALS = {
 OAUTH = OAuth1()
 SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {"id": {"type": "integer"}, "name": {"type": "string"}, "updated_at": {"type": "string"}},
+    "properties": {
+        "id": {"type": "integer"},
+        "name": {"type": "string"},
+        "updated_at": {"type": "string", "format": "date-time"},
+    },
 }
 CONFIG_SCHEMA: dict[str, Any] = {
     "type": "object",
