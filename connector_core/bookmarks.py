@@ -35,7 +35,8 @@ class Bookmark:
     """What the destination remembers of a root stream. `value` is the greatest replication key of the finished
     prefix, never above the run's upper bound. `seen` are keyed records of the overlap by the JSON text of their key,
     `counts` (streams without key) how often each `fingerprint` occurs in the overlap. `start` is the start date with
-    which the reading began, `upper` the upper bound of the run, `key` the replication key whose `value` it is."""
+    which the reading began, `upper` the upper bound of the run, `key` the replication key whose `value` it is. `whole`
+    says that the table holds a full-table pass of a stream without key: no position in it can be gone on from."""
 
     value: Value | None = None
     key: str | None = None
@@ -43,6 +44,7 @@ class Bookmark:
     upper: datetime | None = None
     seen: Mapping[str, Seen] = field(default_factory=dict)
     counts: Mapping[str, tuple[Value, int]] = field(default_factory=dict)
+    whole: bool = False
 
     @property
     def begins(self) -> str | None:
@@ -60,6 +62,7 @@ class Bookmark:
             "upper": _text(self.upper),
             "seen": [[key, _text(s.version), s.hash, s.complete] for key, s in self.seen.items()],
             "counts": [[digest, _text(version), count] for digest, (version, count) in self.counts.items()],
+            **({"whole": True} if self.whole else {}),
         }
 
     @staticmethod
@@ -80,6 +83,7 @@ class Bookmark:
                 upper=_instant(stored["upper"]),
                 seen={key: Seen(version=_known(v), hash=h, complete=bool(c)) for key, v, h, c in stored["seen"]},
                 counts={digest: (_known(v), int(count)) for digest, v, count in stored["counts"]},
+                whole=bool(stored.get("whole")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(

@@ -247,6 +247,8 @@ class Reader:
             copies=seen.copies,
         )
         bookmark = self._position.bookmark(self._bound.upper) if self._incremental else None
+        if not self._incremental and not self.root.primary_key:  # an older position would add its rows once more
+            bookmark = Bookmark(start=self._position.start, upper=self._bound.upper, whole=True)
         ready = replace(self._builder.close(bookmark), kind="activate", activation=activation)
         self._slices.put(ready)
         while True:

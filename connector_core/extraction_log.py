@@ -69,8 +69,8 @@ class Journal:
             log.log(line.level, "%s", line.text, extra={"component": line.component, "stream": line.stream})
         if isinstance(event, StreamStarted):
             self._bookmarks[event.stream] = event.since
-        elif isinstance(event, BatchLoaded) and event.receipt.bookmark is not None:
-            stream, value = event.receipt.stream, str(event.receipt.bookmark.get("value"))
+        elif isinstance(event, BatchLoaded) and (moved := event.receipt.bookmark) and not moved.get("whole"):
+            stream, value = event.receipt.stream, str(moved.get("value"))
             if value != self._bookmarks.get(stream):
                 extra = {"component": "destination", "stream": stream}
                 log.info("state update: %s = %s", stream, value, extra=extra)

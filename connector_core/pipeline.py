@@ -346,7 +346,14 @@ class Run:
     def _bookmarks(self, session: Session) -> dict[str, Bookmark]:
         """Each root stream's bookmark to go on from. The start date is fixed in the ledger before anything is read."""
         key = self._connector.key
-        found = beginning.bookmarks([family[0] for family in session.families], session.claim.bookmarks)
+        roots = [family[0] for family in session.families]
+        found = beginning.bookmarks(roots, session.claim.bookmarks)
+        for root in roots:
+            if found[root.name].whole and root.replication == "incremental" and not root.primary_key:
+                self._warn(
+                    f"{root.name!r} was read as a whole before and has no primary key: it is read again from its start "
+                    "date, and what is read then takes the place of its rows"
+                )
         for name, bookmark in found.items():
             if bookmark.value is None and session.claim.bookmarks.get(name, {}).get("value") is not None:
                 self._warn(f"the replication key of {name!r} is another one now: it is read again from its start date")
@@ -563,8 +570,9 @@ class Run:
 
 
 def _was_read(claim: Claim, root: Stream) -> bool:
-    """Whether an earlier run has moved the bookmark of this stream."""
-    return (claim.bookmarks.get(root.name) or {}).get("value") is not None
+    """Whether an earlier run has moved the bookmark of this stream, or has filled its table as a whole."""
+    stored = claim.bookmarks.get(root.name) or {}
+    return stored.get("value") is not None or bool(stored.get("whole"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ class Tally:
         self.count(receipt.counts)
         for table, count in receipt.tables.items():
             self.tables[table] = self.tables.get(table, TableCount()) + count
-        if receipt.bookmark is not None:
+        if receipt.bookmark is not None and not receipt.bookmark.get("whole"):
             self.bookmarks[receipt.stream] = receipt.bookmark.get("value")
         for reject in ready.rejects:
             self.rejects[reject.code] = self.rejects.get(reject.code, 0) + 1

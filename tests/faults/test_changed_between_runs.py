@@ -93,6 +93,31 @@ def numbers(shop: Shop) -> list[int]:
     return sorted(row["id"] for row in shop.rows("events"))
 
 
+def test_without_a_key_another_replication_method_and_back_doubles_and_loses_nothing(tmp_path: Path) -> None:
+    def whole(*records: Any) -> dict[str, Any]:
+        return served([stream("events", {"at": INSTANT, "v": INTEGER}, primary_key=[])], {"events": records})
+
+    two, three = (event(2, 6, LATE), event(2, 6, LATE)), event(3, 7, "2026-03-03T00:00:00Z")
+    shop = Shop(tmp_path, whole(event(1, 5), *two))
+    shop.go()
+    for _ in range(2):
+        shop.serve(events(event(1, 5), *two))
+        shop.go()
+        assert "takes the place of its rows" in shop.told(Warned)[0].text
+        assert numbers(shop) == [1, 2, 2]
+        assert shop.go().rows_written == 0
+        assert not shop.told(Warned)
+        shop.serve(events(event(1, 5), *two, three))
+        shop.go()
+        assert numbers(shop) == [1, 2, 2, 3]
+        shop.serve(whole(event(1, 5), *two, three))
+        shop.go()
+        assert numbers(shop) == [1, 2, 2, 3]
+        shop.serve(whole(event(1, 5), *two))
+        shop.go()
+        assert numbers(shop) == [1, 2, 2]
+
+
 @pytest.mark.parametrize("settings", ['schema = "freeze"', 'nested = "native"'])
 def test_without_a_key_another_way_of_storing_doubles_nothing(tmp_path: Path, settings: str) -> None:
     shop = Shop(tmp_path, events(event(1, 5), event(2, 6)))
