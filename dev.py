@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +36,7 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "dev-stamp"
+SITE = ROOT / "build" / "site"
 DISTRIBUTIONS = [  # the members of the workspace; the same two patterns as in pyproject.toml
     path.parent
     for pattern in ("", "plugins/*/", "destinations/*/")
@@ -237,6 +239,22 @@ def check() -> int:
     return next((code for code in codes.values() if code), 0)
 
 
+def docs() -> int:
+    """Makes the documentation site anew from README and docs; needs no network, and neither does the site."""
+    setup()
+    shutil.rmtree(SITE, ignore_errors=True)
+    if code := run(site(SITE)):
+        return code
+    say(f"open {SITE / 'index.html'}")
+    return 0
+
+
+def site(folder: pathlib.Path) -> list[Word]:
+    """The command that makes the site in `folder`; a link that leads nowhere is an error, a page without place too."""
+    sphinx: list[Word] = [PYTHON, "-m", "sphinx", "-q", "-b", "html", "--nitpicky", "--fail-on-warning", "--fresh-env"]
+    return [*sphinx, "-d", folder / ".doctrees", "-c", ROOT / "docs", ROOT, folder]
+
+
 def bench(args: Sequence[str]) -> int:
     """Runs the benchmarks with the arguments given."""
     setup()
@@ -304,6 +322,7 @@ usage: python3 dev.py COMMAND [ARGUMENT ...]
   demo    load a sandbox of Desk into warehouse.duckdb and query it (arguments go to `connector-core run`)
   test    run the tests (arguments go to pytest)
   check   ruff, mypy --strict, import contracts, generated parts of the documents
+  docs    make the documentation site in build/site
   lock    resolve all dependencies anew into requirements.lock
   bench   run the benchmarks (arguments go to benchmarks/run.py)
 """
@@ -316,7 +335,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     name, args = (argv[0], argv[1:]) if argv else ("", [])
     with_arguments = {"demo": demo, "test": test, "bench": bench}
-    without = {"setup": setup, "check": check, "lock": lock}
+    without = {"setup": setup, "check": check, "docs": docs, "lock": lock}
     if name in {"-h", "--help", "help"}:
         print(USAGE, end="")
         return 0

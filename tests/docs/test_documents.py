@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 import dev
 from connector_core import config, events, hookspecs
 from connector_core.cli.app import app, commands
-from docs import parts
+from docs import conf, parts
 from tests.docs.blocks import DOCUMENTS, README, ROOT, blocks, shell_lines
 from tests.support.commands import environment
 
@@ -44,6 +44,11 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def test_the_readme_leads_to_every_document() -> None:
     assert all(f"({path.relative_to(ROOT)})" in README.read_text() for path in DOCUMENTS if path != README)
+
+
+def test_every_document_has_one_place_in_the_sites_navigation() -> None:
+    placed = [name for names in conf.NAVIGATION.values() for name in names]
+    assert sorted(placed) == [path.stem for path in sorted(DOCS.glob("*.md"))], "see docs/conf.py"
 
 
 @names
