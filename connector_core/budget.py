@@ -35,6 +35,7 @@ class Budget:
         self._asked = False
         self._limit: int | None = None
         self._used = 0
+        self._window = 0.0
         self._resets_at: float | None = None
         self._paused_until = 0.0
         self._sleepers = 0
@@ -66,6 +67,13 @@ class Budget:
         """Calls that may still be made in the present window, None where the source tells no limit."""
         with self._turn:
             return None if self._limit is None else max(0, self._allowed() - self._used - self._running)
+
+    @property
+    def pace(self) -> float | None:
+        """Calls a second that the limit allows in the long run, None where the source tells no limit. A window is
+        taken to be as long as the longest wait for its end that was told."""
+        with self._turn:
+            return self._allowed() / self._window if self._limit is not None and self._window else None
 
     def _allowed(self) -> int:
         return max(1, math.floor((self._limit or 0) * self._share))
@@ -128,7 +136,8 @@ class Budget:
             now = self._clock.monotonic()
             if rate is not None and rate.limit is not None and rate.remaining is not None:
                 used = rate.limit - rate.remaining
-                resets_at = now + min(LONGEST_WINDOW, max(0.0, rate.reset if rate.reset is not None else 60.0))
+                reset = min(LONGEST_WINDOW, max(0.0, rate.reset if rate.reset is not None else 60.0))
+                resets_at, self._window = now + reset, max(self._window, reset)
                 self._limit = rate.limit
                 if self._resets_at is None or resets_at > self._resets_at + ROUNDING:
                     self._used, self._resets_at = used, resets_at

@@ -35,8 +35,9 @@ class StreamStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PageExtracted(Event):
-    """A page has arrived. `total` as the source tells it; `calls` made so far in this run; `calls_left` in the
-    present window of the budget."""
+    """A page has arrived, of a child stream with the name of its `parent`. `total` as the source tells it; `calls` made
+    so far in this run; `calls_left` in the present window of the budget; `calls_per_second` that the limit allows in
+    the long run, None where there is none."""
 
     stream: str
     records: int
@@ -45,6 +46,8 @@ class PageExtracted(Event):
     total: int | None = None
     calls: int = 0
     calls_left: int | None = None
+    calls_per_second: float | None = None
+    parent: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

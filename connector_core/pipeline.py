@@ -525,6 +525,8 @@ class Run:
                 total=got.total,
                 calls=self._budget.calls,
                 calls_left=self._budget.left,
+                calls_per_second=self._budget.pace,
+                parent=stream.parent,
             )
 
         def vanished(stream: Stream, key: str) -> None:

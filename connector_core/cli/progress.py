@@ -43,7 +43,10 @@ EVERY = 1.0
 @dataclass(kw_only=True)
 class StreamProgress:
     """One stream so far. `read` records read, `total` the most that the source ever claimed, `rows` written by commits
-    of this root stream, `started` and `ended` by the monotonic clock (seconds)."""
+    of this root stream, `started` and `ended` by the monotonic clock (seconds).
+
+    `finished` records were read with all their children, at the instant `at`, by `asked` calls: when a page comes,
+    those before it are finished. `calls` were made for the stream and its children."""
 
     name: str
     root: bool
@@ -57,6 +60,16 @@ class StreamProgress:
     printed: float = -EVERY
     made: list[str] = field(default_factory=list)
     vanished: int = 0
+    calls: int = 0
+    finished: int = 0
+    asked: int = 0
+    at: float = 0.0
+
+    def page(self, records: int, now: float) -> None:
+        """A page of the stream itself has come."""
+        self.finished, self.asked, self.at = self.read, self.calls, now
+        self.read += records
+        self.calls += 1
 
     def rate(self, now: float) -> float:
         """Rows written a second."""
@@ -65,9 +78,16 @@ class StreamProgress:
 
     def left(self, now: float) -> float | None:
         """Seconds until everything is read, at the pace so far; None while that cannot be told."""
-        if not self.total or not self.read or self.ended is not None or self.read >= self.total:
+        if not self.total or not self.finished or self.ended is not None or self.read >= self.total:
             return None
-        return (now - self.started) / self.read * (self.total - self.read)
+        each = (self.at - self.started) / self.finished
+        return max(0.0, each * (self.total - self.finished) - (now - self.at))
+
+    def calls_needed(self) -> float:
+        """How many more calls the stream and its children need, judged by the records that are finished."""
+        if not self.total or not self.finished or self.ended is not None:
+            return 0.0
+        return max(0.0, self.asked / self.finished * self.total - self.calls)
 
 
 @dataclass(kw_only=True)
@@ -80,6 +100,7 @@ class RunProgress:
     roots: tuple[str, ...] = ()
     calls: int = 0
     calls_left: int | None = None
+    calls_per_second: float | None = None
     waiting_until: float = 0.0
     waiting_for: str = ""
 
@@ -96,11 +117,7 @@ class RunProgress:
         elif isinstance(event, StreamStarted):
             self.stream(event.stream)
         elif isinstance(event, PageExtracted):
-            stream = self.stream(event.stream)
-            stream.read += event.records
-            if event.total is not None and stream.root:
-                stream.total = max(stream.total or 0, event.total)
-            self.calls, self.calls_left = max(self.calls, event.calls), event.calls_left
+            self._page(event)
         elif isinstance(event, BatchLoaded):
             stream = self.stream(event.receipt.stream)
             stream.rows += event.receipt.metered
@@ -115,6 +132,26 @@ class RunProgress:
             self.stream(event.stream).made.append(_change(event))
         elif isinstance(event, ParentVanished):
             self.stream(event.stream).vanished += 1
+
+    def _page(self, event: PageExtracted) -> None:
+        stream = self.stream(event.stream)
+        stream.page(event.records, self.clock())
+        if event.parent is not None:
+            self.stream(event.parent).calls += 1
+        if event.total is not None and stream.root:
+            stream.total = max(stream.total or 0, event.total)
+        self.calls, self.calls_left = max(self.calls, event.calls), event.calls_left
+        self.calls_per_second = event.calls_per_second
+
+    def left(self, stream: StreamProgress, now: float) -> float | None:
+        """Seconds until everything of a root stream is read: at its pace so far, but no sooner than the limit of calls
+        allows, which it shares with the streams that are read beside it. None while that cannot be told."""
+        seconds = stream.left(now)
+        if seconds is None or not self.calls_per_second:
+            return seconds
+        own = stream.calls_needed()
+        all_of_them = sum(min(own, other.calls_needed()) for other in self.streams.values() if other.root)
+        return max(seconds, (all_of_them - (self.calls_left or 0)) / self.calls_per_second)
 
     def calls_made(self) -> str:
         """How many calls were made and how many the present window of the budget has left."""
@@ -185,7 +222,7 @@ class LineShow:
         stream.printed = now
         # Records that moved while they were paged come twice: "191 of 190" would look like an error.
         of = f"{stream.read:,} of {stream.total:,} records" if stream.total and stream.read <= stream.total else None
-        left = stream.left(now)
+        left = self._progress.left(stream, now)
         did = f"{counted(stream.staged, 'record')} staged, " if event.receipt.kind == "stage" else ""
         did += (
             f"{counted(stream.rows, 'row')} written, {stream.rate(now):,.0f} rows/s" if not did or stream.rows else ""
@@ -301,7 +338,7 @@ class LiveShow:
         name = self._clean(stream.name)
         share = f"{min(100, stream.read * 100 // stream.total)}%" if stream.total else ""
         total = f"{stream.total:,}" if stream.total else ""
-        left = stream.left(now)
+        left = self._progress.left(stream, now)
         eta = "failed" if stream.error else "done" if stream.ended is not None else "" if left is None else spoken(left)
         if not stream.root:
             return (f"  {name}", f"{stream.read:,}", "", "", "", "", "")

@@ -153,3 +153,16 @@ def test_an_answer_of_the_last_window_does_not_close_the_new_one() -> None:
     with spender.call() as learn:
         learn(RateLimit(limit=10, remaining=8, reset=59.0), 1)
     assert not waits
+
+
+def test_the_pace_is_what_the_share_of_the_limit_allows() -> None:
+    clock = SimulatedClock()
+    site = Site(clock, 60)
+    one, _, _ = budget(clock)
+    assert one.pace is None
+    clock.seconds = 15.0
+    for _ in range(55):
+        with one.call() as learn:
+            learn(site.call(), 1)
+    assert clock.seconds >= 60, "the last call is made in the next window, which tells the whole length"
+    assert one.pace == pytest.approx(54 / 60)

@@ -72,13 +72,37 @@ def shown() -> Shown:
 
 
 def test_a_batch_tells_rows_rate_calls_and_time_left(shown: Shown) -> None:
+    assert shown.page(400, total=2000, calls=4, calls_left=50) == []
     shown.now += 10
-    assert shown.page(500, total=2000, calls=5, calls_left=49) == []
+    assert shown.page(100, total=2000, calls=5, calls_left=49) == []
     (line,) = shown.batch(1000)
     assert line == (
         "desk cases: 500 of 2,000 records read, 1,000 rows written, 100 rows/s, "
-        "5 calls, 49 left in this window, ETA 30 s"
+        "5 calls, 49 left in this window, ETA 40 s"
     )
+    assert shown.progress.left(shown.progress.streams["cases"], shown.now + 15) == 25
+
+
+def test_without_a_finished_page_there_is_no_estimate(shown: Shown) -> None:
+    shown.page(100, total=2000)
+    shown.now += 5
+    assert "ETA" not in shown.batch(100)[0]
+
+
+def test_an_estimate_knows_that_the_limit_of_calls_will_slow_down_what_began_fast(shown: Shown) -> None:
+    limited = {"calls_left": 0, "calls_per_second": 0.9}
+    shown.page(100, total=1000, **limited)
+    for _ in range(80):
+        shown.page(2, stream="replies", parent="cases", **limited)
+    shown.now += 2
+    shown.page(100, total=1000, **limited)
+    cases = shown.progress.streams["cases"]
+    assert shown.progress.left(cases, shown.now) == pytest.approx((81 * 10 - 82) / 0.9)
+    shown.page(50, stream="users", total=500, **limited)
+    shown.page(50, stream="users", total=500, **limited)
+    users = shown.progress.streams["users"]
+    assert shown.progress.left(users, shown.now) == pytest.approx(2 * 8 / 0.9), "users and cases take turns"
+    assert shown.progress.left(cases, shown.now) == pytest.approx((81 * 10 - 82 + 8) / 0.9)
 
 
 def test_a_total_that_was_overtaken_is_not_told(shown: Shown) -> None:
