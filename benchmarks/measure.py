@@ -19,6 +19,7 @@ PROC = Path("/proc")
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 MIB = 1 << 20
+MB = 1_000_000
 SAMPLE = 0.02  # seconds between two looks at the memory
 CORES = os.cpu_count() or 1
 

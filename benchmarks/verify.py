@@ -1,7 +1,7 @@
-"""Checks what a tool has left behind: the row count of every table, and every field of a sample of records.
+"""Checks what a tool has left behind: the row count of every table, and every field of every record or of a sample.
 
-`python verify.py DATABASE LAYOUT DATA full|changed` prints what is wrong, one finding a line, and ends with 1 if there
-is any. It is a process of its own so that its memory does not weigh on what is measured next.
+`python verify.py DATABASE LAYOUT DATA full|changed every|sample` prints what is wrong, one finding a line, and ends
+with 1 if there is any. It is a process of its own so that its memory does not weigh on what is measured next.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from generate import ARRAYS, Data, generate
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SAMPLE = 300  # records of each stream, and as many of the changed ones
+PIECE = 2_000  # records that are compared at a time
+MOST = 20  # findings that are told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +53,17 @@ LAYOUTS = {
 }
 
 
-def findings(where: str, layout: Layout, data: Data, *, changed: bool) -> list[str]:
-    """Everything that is not as it should be after the full load, or after the increment."""
+def findings(where: str, layout: Layout, data: Data, *, changed: bool, every: bool) -> list[str]:
+    """What is not as it should be after the full load, or after the increment."""
     with reading(where) as database:
         found = list(_counts(database, layout, data.after if changed else data.full))
         for stream in ARRAYS:
-            found += _fields(database, layout, stream, _sample(data, stream, changed=changed))
-    return found
+            pieces = _every if every else _sample
+            for expected in pieces(data, stream, changed=changed):
+                found += _fields(database, layout, stream, expected)
+                if len(found) >= MOST:
+                    break
+    return found[:MOST]
 
 
 def _counts(database: Reader, layout: Layout, expected: Mapping[str, int]) -> Iterator[str]:
@@ -70,13 +77,25 @@ def _counts(database: Reader, layout: Layout, expected: Mapping[str, int]) -> It
             yield f"{table} has {there:,} rows, not {rows:,}"
 
 
-def _sample(data: Data, stream: str, *, changed: bool) -> dict[int, dict[str, Any]]:
+def _every(data: Data, stream: str, *, changed: bool) -> Iterator[dict[int, dict[str, Any]]]:
+    """All records as the source has them now, piece by piece."""
+    after = _changed(data, stream) if changed else {}
+    records = _records(data.file(stream))
+    while piece := {record["id"]: after.get(record["id"], record) for record in islice(records, PIECE)}:
+        yield piece
+
+
+def _changed(data: Data, stream: str) -> dict[int, dict[str, Any]]:
+    return {record["id"]: record for record in _records(data.file(stream, changed=True))}
+
+
+def _sample(data: Data, stream: str, *, changed: bool) -> Iterator[dict[int, dict[str, Any]]]:
     """Records as the source has them now: some of the full file, and after the increment some changed ones."""
-    after = {record["id"]: record for record in _records(data.file(stream, changed=True))} if changed else {}
+    after = _changed(data, stream) if changed else {}
     total = data.full[stream]
     ids = {1, total, *random.Random(stream).sample(range(1, total + 1), min(SAMPLE, total)), *list(after)[:SAMPLE]}
     full = {record["id"]: record for record in _records(data.file(stream), ids)}
-    return {i: after.get(i, full[i]) for i in ids}
+    yield {i: after.get(i, full[i]) for i in ids}
 
 
 def _records(file: Path, ids: set[int] | None = None) -> Iterator[dict[str, Any]]:
@@ -157,8 +176,9 @@ def _microseconds(instant: str) -> int:
 
 
 if __name__ == "__main__":
-    where, layout, folder, phase = sys.argv[1:]
+    where, layout, folder, phase, which = sys.argv[1:]
     n = json.loads((Path(folder) / "manifest.json").read_text())["n"]
-    wrong = findings(where, LAYOUTS[layout], generate(Path(folder), n), changed=phase == "changed")
-    print("\n".join(wrong[:20]))
+    data = generate(Path(folder), n)
+    wrong = findings(where, LAYOUTS[layout], data, changed=phase == "changed", every=which == "every")
+    print("\n".join(wrong))
     sys.exit(1 if wrong else 0)

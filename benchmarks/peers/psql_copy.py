@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from read_json import COLUMNS
+from columns import COLUMNS
 
 TYPES = {"VARCHAR": "text", "BIGINT": "bigint", "BOOLEAN": "boolean", "TIMESTAMPTZ": "timestamptz"}
 

@@ -10,32 +10,7 @@ import sys
 from pathlib import Path
 
 import duckdb
-
-INSTANT = "TIMESTAMPTZ"
-TYPED = "STRUCT(type VARCHAR, value VARCHAR)[]"
-COLUMNS = {
-    "cases": {
-        "id": "BIGINT",
-        **dict.fromkeys(["external_id", "subject", "blurb", "description", "status", "type", "language"], "VARCHAR"),
-        "priority": "BIGINT",
-        **dict.fromkeys(["locked_until", "active_at", "changed_at", "created_at", "updated_at"], INSTANT),
-        **dict.fromkeys(["first_opened_at", "opened_at", "first_resolved_at", "resolved_at"], INSTANT),
-        "labels": "VARCHAR[]",
-        "label_ids": "BIGINT[]",
-        "custom_fields": "STRUCT(level VARCHAR, score VARCHAR)",
-    },
-    "customers": {
-        "id": "BIGINT",
-        **dict.fromkeys(
-            ["first_name", "last_name", "company", "title", "avatar", "uid", "external_id", "background"], "VARCHAR"
-        ),
-        "language": "VARCHAR",
-        **dict.fromkeys(["access_private_portal", "access_company_cases"], "BOOLEAN"),
-        **dict.fromkeys(["locked_until", "created_at", "updated_at"], INSTANT),
-        **dict.fromkeys(["emails", "phone_numbers", "addresses"], TYPED),
-        "custom_fields": "STRUCT(level VARCHAR)",
-    },
-}
+from columns import COLUMNS, TYPED
 
 
 def load(connection: duckdb.DuckDBPyConnection, stream: str, file: Path) -> None:
