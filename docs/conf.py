@@ -26,7 +26,7 @@ NAVIGATION: Mapping[str, Sequence[str]] = {
         "testing-destinations",
         "hooks",
     ),
-    "Reference": ("commands", "configuration", "errors", "promises", "faults", "dependencies"),
+    "Reference": ("commands", "configuration", "errors", "promises", "faults", "performance", "dependencies"),
 }
 """Every document of this folder, once, below the heading of its part. A document that is missing here is an error."""
 
