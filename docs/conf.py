@@ -20,6 +20,7 @@ NAVIGATION: Mapping[str, Sequence[str]] = {
     "Operate": ("deploy", "operations"),
     "Write a plugin": (
         "write-a-source",
+        "rest-source",
         "write-a-destination",
         "write-an-extension",
         "testing-sources",
