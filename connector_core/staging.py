@@ -52,11 +52,10 @@ def make_staging(space: Namespace, known: Registry, batch: Batch) -> None:
             there = known.there.get(name)
             if there is None:
                 sql.execute(evolve.create_table(space, name, wanted))
-                if any(column.kind == "string" for column in table.key):
-                    # a text that is too long for the key of the table itself is refused here already, record by record
-                    keys = [sql.quote(column.name) for column in table.key]
-                    for text in sql.findable(space.table(name), keys, unique=False):
-                        sql.execute(text)
+                # what is too long for an index of the table itself is refused here already, record by record
+                owners = {column for column, _ in evolve.identity(part.root.table, table, sql.traits) if table.path}
+                for text in sql.limits(space.table(name), space.table(table.name), [*(wanted.keys() - owners)]):
+                    sql.execute(text)
                 continue
             have = {space.same(column) for column in there}
             staged = replace(table, name=name)

@@ -102,6 +102,10 @@ class Sql(Protocol):
         `columns`, which are never NULL and, with `unique`, occur once. Only speed may depend on them: users drop what
         they make. None where the database needs none."""
 
+    def limits(self, table: str, like: str, columns: Sequence[str]) -> Sequence[str]:
+        """Statements after which the new table `table` refuses the values that indexes of the table `like` refuse (both
+        are quoted), as far as these have to do with `columns` alone; for tables in which rows wait for another one."""
+
     def dependents(self, schema: str, table: str, column: str) -> Sequence[str]:
         """What users have made that depends on a column, views and indexes, each as a text for people. Asked before a
         column is renamed; none where the database refuses the renaming by itself."""

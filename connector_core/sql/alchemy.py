@@ -70,6 +70,10 @@ class AlchemySql(ABC):
         """See `Sql.findable`."""
         return ()
 
+    def limits(self, table: str, like: str, columns: Sequence[str]) -> Sequence[str]:
+        """See `Sql.limits`; there are none."""
+        return ()
+
     def dependents(self, schema: str, table: str, column: str) -> Sequence[str]:
         """See `Sql.dependents`."""
         return ()

@@ -183,11 +183,47 @@ def test_a_load_names_the_refused_records_and_writes_nothing(house: PostgresWare
     assert house.content() == before
 
 
+@pytest.mark.parametrize(
+    ("index", "key"),
+    [
+        ("(t)", ["id"]),
+        ("((7 / n))", ["id"]),
+        ('USING hash (t COLLATE "C") WHERE length(t) < 10 / n', ["id"]),
+        ("(t)", []),
+    ],
+)
+def test_what_an_index_of_the_user_refuses_costs_its_record_of_a_full_table_only(
+    tmp_path: Path, database: str, index: str, key: list[str]
+) -> None:
+    def table(*bad: int) -> Any:
+        records = [{"id": n, "n": 0 if n in bad else 1, "t": LONG if n in bad else "x"} for n in range(1, 13)]
+        declared = stream(fields={"n": INTEGER, "t": TEXT}, primary_key=key)
+        return served([declared], {"things": [*records, *[r for r in records if r["id"] in bad]]}, page_size=4)
+
+    project = shop(tmp_path, database, table(), START + "batch_records = 4\n")
+    project.go()
+    project.query(f"CREATE INDEX mine ON shop.things {index}")
+    project.query("CREATE INDEX whole ON shop.things ((things.* IS NULL))")
+    project.query("CREATE UNIQUE INDEX ours ON shop.things (t, id, _sdc_sequence) NULLS NOT DISTINCT")
+    project.query("CREATE INDEX of_stamps ON shop.things (t, _sdc_batched_at)")
+    project.serve(table(2, 11))
+    report = project.go()
+    assert report.counts["things"].rejected == 4
+    assert {(row["error_code"], row["seen"], row["copies"]) for row in project.rejected()} == {
+        ("refused", 2, 1 if key else 2)
+    }
+    kept = {2, 11} if key else set()
+    assert {row["id"] for row in project.rows("things")} == {*range(1, 13)} - {2, 11} | kept
+    project.query("DROP INDEX shop.mine, shop.whole, shop.ours, shop.of_stamps")
+    project.replay()
+    assert sorted(row["id"] for row in project.rows("things")) == sorted([*range(1, 13), *([] if key else [2, 11])])
+
+
 def test_an_activation_that_is_refused_as_a_whole_names_nobody(house: PostgresWarehouse) -> None:
     shape = Shape(columns={"id": "integer", "t": "string"}, version=None, arrays={})
     house.load(shape.part([{"id": 1, "t": "x"}]))
-    house.sql("CREATE INDEX too_small ON cases (t)")
     house.load(shape.part([{"id": n, "t": LONG} for n in (1, 2)], counts=Counts()), kind="stage")
+    house.sql("CREATE INDEX too_small ON cases (t)")
     with pytest.raises(RefusedError) as caught:
         house.load(
             shape.part([], counts=Counts()),

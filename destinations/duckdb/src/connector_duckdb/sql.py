@@ -155,6 +155,10 @@ class DuckSql:
         """Nothing: DuckDB finds keys without an index, and one would cost more than it brings."""
         return ()
 
+    def limits(self, table: str, like: str, columns: Sequence[str]) -> Sequence[str]:
+        """Indexes take every value that a column does."""
+        return ()
+
     def dependents(self, schema: str, table: str, column: str) -> Sequence[str]:
         """Nothing: DuckDB itself refuses to rename a column that an index depends on, and views name no columns."""
         return ()

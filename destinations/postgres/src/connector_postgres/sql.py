@@ -59,6 +59,30 @@ def _widen(table: str, column: str, spelt: str) -> str:
 ADOPTION = Adoption(kinds={spelt: kind for spelt, (kind, _) in WIDER.items()}, widen=_widen)
 
 
+LIMITS = """
+SELECT substring(d.text FROM position(' USING ' || m.amname || ' (' IN d.text))
+FROM pg_catalog.pg_index AS i
+JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
+CROSS JOIN LATERAL (SELECT pg_catalog.pg_get_indexdef(i.indexrelid) AS text) AS d
+CROSS JOIN LATERAL (
+    SELECT bool_and(coalesce(a.attname = ANY (%s), false)) AS ours, bool_or(a.attlen < 0) AS long
+    FROM (
+        SELECT CAST(unnest(i.indkey) AS integer) AS number
+        UNION SELECT n.refobjsubid FROM pg_catalog.pg_depend AS n
+        WHERE n.objid = i.indexrelid AND n.refobjid = i.indrelid
+        AND n.classid = 'pg_catalog.pg_class'::regclass AND n.refclassid = n.classid
+    ) AS used
+    LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = used.number
+    WHERE used.number <> 0
+) AS o
+WHERE i.indrelid = CAST(%s AS regclass) AND i.indisvalid AND o.ours AND position('.*' IN d.text) = 0
+AND (o.long OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+"""
+"""Indexes of a table that use none but the given columns: what follows the table's name where they are made. Those of
+an expression over the whole row name the table, and are left out."""
+
+
 class PostgresSql(AlchemySql):
     """One open connection. `place` says where, for errors."""
 
@@ -153,6 +177,12 @@ class PostgresSql(AlchemySql):
         if unique:
             return (f"ALTER TABLE {table} ADD PRIMARY KEY ({listed})",)
         return (f"CREATE INDEX ON {table} ({listed})",)
+
+    def limits(self, table: str, like: str, columns: Sequence[str]) -> Sequence[str]:
+        """The indexes whose entries may be too large, or whose expressions may fail, made again; none is unique."""
+        found = self.query(LIMITS, [list(columns), like.replace("%%", "%")])
+        tails = [str(tail).replace(" NULLS NOT DISTINCT", "").replace("%", "%%") for (tail,) in found]
+        return [f"CREATE INDEX ON {table}{tail}" for tail in tails]
 
     def dependents(self, schema: str, table: str, column: str) -> Sequence[str]:
         """Views and whatever else the catalog says depends on the column; indexes too."""
