@@ -3,6 +3,7 @@ tutorials are typed there as they stand."""
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import sqlite3
@@ -19,10 +20,11 @@ from typing import Any
 import duckdb
 import pytest
 
+from connector_core.cli import invoke
 from connector_core.testing.json_api import JsonApi
 from connector_desk.sandbox import Sandbox, Settings
 from tests.docs.blocks import ROOT, block, blocks
-from tests.support.wheels import MEMBERS, SIBLINGS, Environment, build, empty_environment, name_of, project
+from tests.support.wheels import MEMBERS, SIBLINGS, Environment, build, empty_environment, name_of, project, wheel
 
 SOURCE, DESTINATION, EXTENSION = (ROOT / "docs" / f"write-a{n}.md" for n in ("-source", "-destination", "n-extension"))
 
@@ -42,13 +44,15 @@ def wheels(folder: Path) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def environment(folder: Path, wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The core, Desk and DuckDB from their wheels in an environment that was empty."""
+    """An environment that was empty, in which the core, Desk, DuckDB and somebody else's source were installed from
+    their wheels."""
     index = next(iter(wheels.values())).parent
+    assert invoke(["new", "source", "market", "--folder", str(folder)]) == 0
+    assert wheel(folder / "connector-market", index).name == "connector_market-0.1.0-py3-none-any.whl"
     made = empty_environment(folder, index, temporary=tmp_path_factory.mktemp("inner"))
     missing = made.run(["python", "-c", "import connector_core"], index)
     assert "No module named 'connector_core'" in missing.stderr
-    done = made.run(["python", "-m", "pip", "install", "connector-core[desk,duckdb]"], index)
-    assert done.returncode == 0, done.stdout + done.stderr
+    typed(made, ['python -m pip install "connector-core[desk,duckdb]" connector-market'], index)
     return made
 
 
@@ -59,15 +63,15 @@ def environment(folder: Path, wheels: dict[str, Path], tmp_path_factory: pytest.
 def test_a_wheel_holds_its_package_and_nothing_else(member: Path, wheels: dict[str, Path]) -> None:
     name, version = name_of(member), project(member)["version"]
     package = name.replace("-", "_")
-    wheel = zipfile.ZipFile(wheels[name])
-    names = wheel.namelist()
+    archive = zipfile.ZipFile(wheels[name])
+    names = archive.namelist()
     # in particular no top-level plugins, destinations, tests or benchmarks
     assert {name.split("/")[0] for name in names} == {package, f"{package}-{version}.dist-info"}
     assert f"{package}/__init__.py" in names
     assert f"{package}/py.typed" in names
     assert f"{package}-{version}.dist-info/licenses/LICENSE" in names
     assert [name for name in names if name.endswith((".pyc", ".duckdb", ".db"))] == []
-    said = Parser().parsestr(wheel.read(f"{package}-{version}.dist-info/METADATA").decode())
+    said = Parser().parsestr(archive.read(f"{package}-{version}.dist-info/METADATA").decode())
     assert (said["Name"], said["Version"], said["License-Expression"]) == (name, version, "Apache-2.0")
     assert said["Requires-Python"] == ">=3.11"
     assert said["Summary"]
@@ -76,9 +80,9 @@ def test_a_wheel_holds_its_package_and_nothing_else(member: Path, wheels: dict[s
 
 @pytest.mark.parametrize("member", SIBLINGS, ids=name_of)
 def test_an_installed_wheel_is_found_by_its_entry_points(member: Path, wheels: dict[str, Path], tmp_path: Path) -> None:
-    wheel = zipfile.ZipFile(wheels[name_of(member)])
+    archive = zipfile.ZipFile(wheels[name_of(member)])
     # without the modules: the sandbox's published credentials are among them
-    wheel.extractall(tmp_path, [name for name in wheel.namelist() if ".dist-info/" in name])
+    archive.extractall(tmp_path, [name for name in archive.namelist() if ".dist-info/" in name])
     code = """
         import importlib.metadata, sys
         for distribution in importlib.metadata.distributions(path=[sys.argv[1]]):
@@ -92,6 +96,13 @@ def test_an_installed_wheel_is_found_by_its_entry_points(member: Path, wheels: d
         f"{group} {name} {value}" for group, points in declared.items() for name, value in points.items()
     ]
     assert printed
+
+
+def test_every_plugin_is_an_extra_of_the_core_under_the_name_of_its_entry_point() -> None:
+    extras = project(ROOT)["optional-dependencies"]
+    for member in SIBLINGS:
+        points = project(member)["entry-points"]
+        assert [extras[name] for group in points.values() for name in group] == [[name_of(member)]]
 
 
 # --- what others do with them
@@ -142,6 +153,40 @@ def line_of(path: Path, begins: str) -> str:
     """The one line of a file that begins so."""
     (line,) = [line for line in path.read_text().splitlines() if line.startswith(begins)]
     return line
+
+
+MARKET = """
+[destinations.warehouse]
+type = "duckdb"
+path = "warehouse.duckdb"
+
+[connectors.market]
+source = "market"
+destination = "warehouse"
+start_date = 2026-01-01
+
+[connectors.market.config]
+url = "${URL}"
+token = "${TOKEN}"
+"""
+
+
+def test_h12_somebody_elses_wheel_shows_its_origin_and_runs_once_it_is_named(
+    environment: Environment, tmp_path: Path
+) -> None:
+    path = tmp_path / "connectors.toml"
+    path.write_text(MARKET)
+    orders = {"data": [{"id": 1, "email": "a@example.com", "updated_at": "2026-03-01T10:00:00Z"}], "next": None}
+    with JsonApi({"/api/orders": orders, "/api/orders/{id}/items": {"data": []}}) as api:
+        typed(environment, ["connector-core run"], tmp_path, {"URL": api.url, "TOKEN": "a-token"})
+    assert answer(tmp_path, "select id, email from market.orders") == [(1, "a@example.com")]
+    listed = json.loads(typed(environment, ["connector-core plugins --json"], tmp_path))
+    assert {(one["name"], one["distribution"], one["version"], one["entry_point"]) for one in listed} >= {
+        ("desk", "connector-desk", "0.1.0", "connector_desk:source"),
+        ("duckdb", "connector-duckdb", "0.1.0", "connector_duckdb:destination"),
+        ("market", "connector-market", "0.1.0", "connector_market:source"),
+        ("webhook", "connector-core", "0.1.0", "connector_core.extensions.webhook:webhook"),
+    }
 
 
 @pytest.fixture

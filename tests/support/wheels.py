@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import tomllib
 import venv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,8 @@ def name_of(member: Path) -> str:
     return str(project(member)["name"])
 
 
-def build(folder: Path, members: Sequence[Path] = MEMBERS) -> dict[str, Path]:
-    """A wheel of each of these distributions in `folder`/wheels, by name, built from a copy of the tracked files,
-    without network and without isolation."""
+def build(folder: Path) -> dict[str, Path]:
+    """A wheel of each of our distributions in `folder`/wheels, by name, built from a copy of the tracked files."""
     clone, out = folder / "clone", folder / "wheels"
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in listed.split("\0"):
@@ -42,14 +41,17 @@ def build(folder: Path, members: Sequence[Path] = MEMBERS) -> dict[str, Path]:
             target = clone / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target)
-    built = {}
-    for member in members:
-        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
-        result = subprocess.run(command, cwd=clone / member.relative_to(ROOT), capture_output=True, text=True)
-        assert result.returncode == 0, result.stdout + result.stderr
-        name = name_of(member)
-        (built[name],) = out.glob(f"{name.replace('-', '_')}-*.whl")
+    built = {name_of(member): wheel(clone / member.relative_to(ROOT), out) for member in MEMBERS}
     shutil.rmtree(clone)  # the sandbox's published credentials are among its files
+    return built
+
+
+def wheel(package: Path, out: Path) -> Path:
+    """The wheel of a package, in the folder `out`, built without network and without isolation."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
+    result = subprocess.run(command, cwd=package, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (built,) = out.glob(f"{name_of(package).replace('-', '_')}-*.whl")
     return built
 
 
