@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -285,6 +286,10 @@ class Target(Protocol):
 
     traits: Traits
     namespace: str
+
+    def together(self) -> AbstractContextManager[None]:
+        """Loads inside the block follow each other closely: what costs much to open may stay open between them, and is
+        closed with the block."""
 
     def claim(self, connector: str, *, epoch: int = 0, after: int = 0, keep: int = 0) -> Claim:
         """Take the namespace for this run: epoch becomes max(destination's, `epoch`) + 1 and sequence at least `after`,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Context, Decimal
@@ -174,6 +174,10 @@ class Position:
         known = self._seen.get(key)
         return known is not None and known.hash == digest and (known.complete or not complete)
 
+    def knows_any(self, keys: Iterable[str]) -> bool:
+        """Whether one of these keys is among the records of the overlap."""
+        return not self._seen.keys().isdisjoint(keys)
+
     def contradicts(self, version: Any) -> bool:
         """Whether a record of this version (None: it has none) comes later than a stream in ascending order may send
         it."""
@@ -183,23 +187,35 @@ class Position:
 
     def advance(self, passed: Sequence[Passed]) -> None:
         """Move over finished records; the bookmark follows with `settle`."""
-        versions: list[Any] = [record.version for record in passed if record.version is not None]
-        if not versions:
-            return
-        limit: Any = self._limit
-        if self.contradicts(min(versions)):
-            self._trusted = False
-        self._top = top = max(versions) if self._top is None else max(self._top, *versions)
-        edge: Any = self._lowest(limit if self._trusted else top)
-        for record in passed:
-            if record.version is None or (edge is not None and record.version < edge):
-                continue
+        for i in self._move_over([record.version for record in passed]):
+            record = passed[i]
+            assert record.version is not None  # noqa: S101 - `_move_over` gives no others
             if record.key is not None:
                 self._seen[record.key] = Seen(version=record.version, hash=record.hash, complete=record.complete)
             elif record.fresh:
                 self._counts[record.hash] = (record.version, self._counts.get(record.hash, (0, 0))[1] + 1)
+
+    def advance_new(self, versions: Sequence[Value | None], keys: Sequence[str], hashes: Sequence[str]) -> None:
+        """`advance` over records with keys, none of which is known, given by columns."""
+        for i in self._move_over(versions):
+            version = versions[i]
+            assert version is not None  # noqa: S101 - `_move_over` gives no others
+            self._seen[keys[i]] = Seen(version=version, hash=hashes[i], complete=False)
+
+    def _move_over(self, versions: Sequence[Any]) -> Sequence[int]:
+        """Move over records of these versions; returns the positions of those that a bookmark may have to remember."""
+        present = [version for version in versions if version is not None] if None in versions else versions
+        if not present:
+            return ()
         if len(self._seen) > 4 * KEPT:  # many records of one version: no bookmark keeps more, so memory need not
             self._seen = dict(self._latest())
+        limit: Any = self._limit
+        if self.contradicts(min(present)):
+            self._trusted = False
+        top: Any = max(present)
+        self._top = top if self._top is None else max(self._top, top)
+        edge: Any = self._lowest(limit if self._trusted else self._top)
+        return [i for i, v in enumerate(versions) if v is not None and (edge is None or v >= edge)]
 
     def settle(self, limit: Value | None) -> None:
         """No record below `limit` (less the overlap) will come any more in this pass; None settles nothing."""

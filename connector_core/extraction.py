@@ -291,6 +291,9 @@ class Reader:
         """Validate and shape a page, set aside what is known, then add rows prefix by prefix as children are
         complete."""
         shaped = self._shape(self.root, page)
+        if self._all_new(shaped):
+            self._take_all(page, shaped)
+            return
         rows = self._rows(shaped, page)
         self._check_order(rows, page)
         rejects: Sequence[Reject] = shaped.rejects
@@ -305,6 +308,26 @@ class Reader:
             rows = self._take_children(page, shaped, rows, seen)
         self._flush(shaped, rows)
         if self._incremental:
+            self._position.settle(page.settled if page.settled is not None else self._position.top)
+        self._cut()
+
+    def _all_new(self, shaped: Shaped) -> bool:
+        """Whether every record of a page is to be stored as it comes: nothing is wrong with any, none lies before the
+        start date or was stored before, nobody asks for its children."""
+        if shaped.rejects or self._children or not shaped.chunk.count:
+            return False
+        if not self._incremental:
+            return True
+        versions: list[Any] = [version for version in shaped.versions if version is not None]
+        if shaped.keys is None or (versions and self._position.is_early(min(versions))):
+            return False
+        return not self._position.knows_any(map(key_text, shaped.keys))
+
+    def _take_all(self, page: Page, shaped: Shaped) -> None:
+        """What `_take` does, for a page of new records at once."""
+        self._builder.add(self.root.name, shaped.chunk, Counts(extracted=shaped.chunk.count), size=page.size)
+        if self._incremental and shaped.keys is not None:
+            self._position.advance_new(shaped.versions, [*map(key_text, shaped.keys)], shaped.hashes)
             self._position.settle(page.settled if page.settled is not None else self._position.top)
         self._cut()
 

@@ -16,6 +16,7 @@ import pluggy
 
 from connector_core import catalog
 from connector_core.batch import Batch, Claim, Receipt, Target
+from connector_core.entries import Entries
 from connector_core.errors import ConnectorError, Place, PluginError
 from connector_core.events import Event
 from connector_core.exhausted import ran_out
@@ -127,6 +128,10 @@ class Hooks:
                 target = stack.enter_context(connection)
             yield target
 
+    def together(self, target: Target) -> AbstractContextManager[None]:
+        """See `Target.together`."""
+        return target.together()
+
     def claim(self, target: Target, connector: str, *, epoch: int, after: int, keep: int = 0) -> Claim:
         """See `Target.claim`."""
         with self._blaming("connect", self._destination, Place(), "`claim` of the target "):
@@ -231,7 +236,7 @@ def _broken(origin: Origin, verb: str, place: Place, what: str) -> PluginError:
 
 def _page_problem(page: Page) -> str | None:
     """What the engine could not work with."""
-    if not isinstance(page.records, list | tuple):
+    if not isinstance(page.records, list | tuple | Entries):
         return f"returned a page whose records are a {type(page.records).__name__}; they must be a list"
     if page.served_at is not None and page.served_at.tzinfo is None:
         return "returned a page whose served_at has no time zone"

@@ -11,7 +11,7 @@ refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 _YEAR = r"([+-]?[0-9]{4,9})-([0-9]{2})-([0-9]{2})"
@@ -74,6 +74,19 @@ def to_datetime(canonical: str) -> datetime:
     """The aware UTC datetime of a canonical instant, or of a canonical date's midnight."""
     moment = datetime.fromisoformat(canonical)
     return moment if moment.tzinfo is UTC else moment.replace(tzinfo=UTC)
+
+
+def to_datetimes(column: Sequence[str | None]) -> Sequence[datetime | None]:
+    """`to_datetime` of each text of a column, None where it is null."""
+    try:
+        moments: list[datetime] = [*map(datetime.fromisoformat, column)]  # type: ignore[arg-type]
+    except TypeError:
+        return [None if text is None else to_datetime(text) for text in column]
+    return (
+        moments
+        if all(moment.tzinfo is UTC for moment in moments)
+        else [moment.replace(tzinfo=UTC) for moment in moments]
+    )
 
 
 def from_datetime(moment: datetime) -> str:

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -110,6 +111,10 @@ class Loader:
         self._limit, self._record, self._tell = limit, record, tell
         self._rejected = self._extracted = 0
         self._refused: dict[str, list[Reject]] = {}
+
+    def together(self) -> AbstractContextManager[None]:
+        """See `Target.together`."""
+        return self._hooks.together(self._target)
 
     def load(self, ready: Slice) -> Receipt:
         """Load one slice: steps 4 to 6 of the way of a record.

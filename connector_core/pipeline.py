@@ -19,7 +19,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -415,23 +415,33 @@ class Run:
 
     def _load(self, readers: int, slices: SliceQueue, loader: Loader) -> None:
         """Steps 4 to 6 for every slice, until the last reader has ended."""
-        while readers:
-            if self._stop.is_set() or self._paused:
-                return
-            if self._lost.is_set():
-                raise StaleWriterError(
-                    "another run has taken over this connector while this one stood still", hint="nothing was lost"
-                )
-            if self._clock.monotonic() - self._began > self._connector.run_seconds and not self._halt.is_set():
-                log.warning("run_seconds is over: what is finished is committed, the next run goes on from there")
-                self._out_of_time = self._tally.partial = True
-                self._halt.set()
-            item = slices.get(timeout=0.2)
-            if isinstance(item, Ended):
-                readers -= 1
-                self._ended(item)
-            elif item is not None:
-                self._load_one(item, slices, loader)
+        with ExitStack() as burst:
+            loading = False
+            while readers and not (self._stop.is_set() or self._paused):
+                self._look_around()
+                item = slices.get(timeout=0.2)
+                if isinstance(item, Ended):
+                    readers -= 1
+                    self._ended(item)
+                elif item is None:
+                    burst.close()
+                    loading = False
+                else:
+                    if not loading:
+                        burst.enter_context(loader.together())
+                    loading = True
+                    self._load_one(item, slices, loader)
+
+    def _look_around(self) -> None:
+        """Raises `StaleWriterError` when another run has taken over; ends the reading when its time is over."""
+        if self._lost.is_set():
+            raise StaleWriterError(
+                "another run has taken over this connector while this one stood still", hint="nothing was lost"
+            )
+        if self._clock.monotonic() - self._began > self._connector.run_seconds and not self._halt.is_set():
+            log.warning("run_seconds is over: what is finished is committed, the next run goes on from there")
+            self._out_of_time = self._tally.partial = True
+            self._halt.set()
 
     def _load_one(self, ready: Slice, slices: SliceQueue, loader: Loader) -> None:
         try:

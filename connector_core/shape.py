@@ -18,11 +18,12 @@ from hashlib import blake2b
 from itertools import accumulate, chain, repeat
 from typing import Any, Literal
 
-import orjson
+import msgspec
 
 from connector_core.batch import Counts, Part, Reject
 from connector_core.declared import pointer
-from connector_core.instants import to_datetime
+from connector_core.entries import Entries, plain
+from connector_core.instants import to_datetime, to_datetimes
 from connector_core.layout import ITEM, StreamLayout, TooManyColumns
 from connector_core.parse import Duplicates, text
 from connector_core.reading import Reading, Sheet, Values, key_value, read
@@ -39,6 +40,8 @@ _KIND_LETTERS: Mapping[Kind, str] = {
     "date": "d",
     "nested": "v",
 }
+
+_MOST_FIELDS = 250  # of an object that is written by way of a class: with more, making the class costs too much
 
 CODES: Mapping[str, str] = {
     "bad_key": "the primary key is missing, null, or not text, a whole number, a date or an instant as declared",
@@ -134,6 +137,33 @@ class Shaped:
         return self.chunk.hashes
 
 
+class Hashed:
+    """Writes what the hashes of a stream's records cover: JSON objects without the properties that are null, their keys
+    in the order of their texts. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._form: tuple[tuple[str, ...], type[msgspec.Struct]] = (), msgspec.defstruct("Empty", [])
+        self._encoder = msgspec.json.Encoder()
+
+    def blobs(self, columns: Mapping[str, Values], count: int) -> list[bytes]:
+        """One object per record of these columns."""
+        encode = self._encoder.encode
+        names, form = self._form
+        if not columns.keys() <= set(names):
+            names = tuple(sorted({*names, *columns}))
+            if len(names) > _MOST_FIELDS or not plain(names):
+                keys = sorted(columns)
+                cells = zip(*map(columns.__getitem__, keys), strict=True)
+                return [encode({k: v for k, v in zip(keys, row, strict=True) if v is not None}) for row in cells]
+            rename = {f"f{i}": name for i, name in enumerate(names)}
+            fields: list[Any] = [(field, Any, None) for field in rename]
+            form = msgspec.defstruct("Record", fields, rename=rename, omit_defaults=True, gc=False)
+            self._form = names, form
+        missing: Values = (None,) * count
+        rows = [*map(form, *(columns.get(name, missing) for name in names))] if names else [form()] * count
+        return self._encoder.encode_lines(rows).split(b"\n")[:-1]  # a list: it never lets go of an iterator's items
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shaper:
     """Validates and shapes the pages of one stream. Safe to use from several threads.
@@ -148,32 +178,22 @@ class Shaper:
     nul_characters: Literal["reject", "strip"] = "reject"
     max_record_bytes: int | None = None
     _slot_keys: dict[tuple[Path, Slot], str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _hashed: Hashed = field(default_factory=Hashed, init=False, repr=False, compare=False)
 
     def page(self, records: Sequence[Any], *, extracted_at: str, received_at: str, rejected_at: str) -> Shaped:
         """Shape the entries of one page. The three instants are canonical texts; they are the same for the whole page.
 
         Never raises for anything that a record holds: what cannot be stored is rejected.
         """
-        problems: dict[int, Problem] = {}
-        if not set(map(type, records)) <= {dict}:
-            problems |= {i: _not_an_object(entry) for i, entry in enumerate(records) if type(entry) is not dict}
-        positions = self._positions(records, problems)
-        invalid = self.validator.problems(_at(records, positions))
-        while True:
-            if invalid:
-                problems |= {positions[i]: problem for i, problem in invalid.items()}
-                positions = self._positions(records, problems)
-            good = _at(records, positions)
-            reading = read(good, self.layout, nul="keep" if self.layout.traits.nul_in_text else self.nul_characters)
-            invalid = reading.problems or self._without_version(reading)
-            if not invalid:
-                blobs = self._blobs(reading)
-                invalid = self._too_large(blobs) or self._place(reading)
-            if not invalid:
-                break
+        positions: Sequence[int] = range(len(records))
+        problems: Mapping[int, Problem] = {}
+        if (quickly := self._quickly(records)) is not None:
+            reading, blobs = quickly
+        else:
+            reading, blobs, positions, problems = self._carefully(records)
         prefix = f"{self.layout.shape_version}:"
         chunk = Chunk(
-            count=len(good),
+            count=len(positions),
             sheets=reading.sheets,
             hashes=[prefix + blake2b(blob, digest_size=8).hexdigest() for blob in blobs],
             extracted_at=extracted_at,
@@ -189,6 +209,42 @@ class Shaper:
             discarded=reading.discarded,
             stripped=reading.stripped,
         )
+
+    def _quickly(self, records: Sequence[Any]) -> tuple[Reading, list[bytes]] | None:
+        """What all records of a page hold and their hashes' blobs, if they come by columns and nothing is wrong with
+        any of them; None for every other page."""
+        if not isinstance(records, Entries) or self.validator.required is None:
+            return None
+        if not (self.validator.required <= set(records.names) and self.validator.required.isdisjoint(records.absent)):
+            return None
+        reading = self._read(records)
+        if reading.problems or self._without_version(reading):
+            return None
+        blobs = self._blobs(reading)
+        return None if self._too_large(blobs) or self._place(reading) else (reading, blobs)
+
+    def _carefully(self, records: Sequence[Any]) -> tuple[Reading, list[bytes], Sequence[int], Mapping[int, Problem]]:
+        """What the good records hold, the blobs of their hashes, their positions, and what is wrong with the others."""
+        problems: dict[int, Problem] = {}
+        records = [*records]
+        if not set(map(type, records)) <= {dict}:
+            problems |= {i: _not_an_object(entry) for i, entry in enumerate(records) if type(entry) is not dict}
+        positions = self._positions(records, problems)
+        invalid = self.validator.problems(_at(records, positions))
+        while True:
+            if invalid:
+                problems |= {positions[i]: problem for i, problem in invalid.items()}
+                positions = self._positions(records, problems)
+            reading = self._read(_at(records, positions))
+            invalid = reading.problems or self._without_version(reading)
+            if not invalid:
+                blobs = self._blobs(reading)
+                invalid = self._too_large(blobs) or self._place(reading)
+            if not invalid:
+                return reading, blobs, positions, problems
+
+    def _read(self, records: Sequence[dict[str, Any]]) -> Reading:
+        return read(records, self.layout, nul="keep" if self.layout.traits.nul_in_text else self.nul_characters)
 
     def _without_version(self, reading: Reading) -> dict[int, Problem]:
         """Without a primary key a record without replication key would be stored again by every run: it is rejected."""
@@ -243,17 +299,14 @@ class Shaper:
         for sheet in reading.sheets.values():
             if sheet.path != ():
                 columns |= self._lists(sheet, root.count)
-        if not columns:
-            return [b"{}"] * root.count
-        keys = sorted(columns)
-        dumps = orjson.dumps
-        rows = zip(*map(columns.__getitem__, keys), strict=True)
-        return [dumps({k: v for k, v in zip(keys, row, strict=True) if v is not None}) for row in rows]
+        return self._hashed.blobs(columns, root.count)
 
     def _lists(self, sheet: Sheet, count: int) -> dict[str, Values]:
         """The rows of a subtable as one list per column and root record."""
-        of_root = Counter(sheet.owner)
-        counts = [of_root.get(i, 0) for i in range(count)]
+        counts = sheet.counts
+        if counts is None:
+            of_root = Counter(sheet.owner)
+            counts = [of_root.get(i, 0) for i in range(count)]
         ends = [*accumulate(counts)]
         spans = [*map(slice, [0, *ends], ends)]
         name = pointer(sheet.path).replace("#", "~2")
@@ -302,7 +355,7 @@ class Shaper:
             return [None] * root.count
         for (path, kind), values in root.columns.items():
             if path == (name,):
-                return values if kind == "integer" else [None if v is None else to_datetime(v) for v in values]
+                return values if kind == "integer" else to_datetimes(values)
         return [None] * root.count
 
     def version_of(self, entry: Any) -> datetime | int | None:

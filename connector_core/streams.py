@@ -85,7 +85,8 @@ class RateLimit:
 class Page:
     """What one request returned.
 
-    `records` as the source gives them: an entry that is not an object is kept (the engine rejects it). `next` is the
+    `records` as the source gives them, a list or `entries.Entries`: an entry that is not an object is kept (the engine
+    rejects it). `next` is the
     token of the next page, opaque, hashable, None at the end; the same token twice is an error. `total` is the number
     of records that the source says the whole request has, None where it does not tell. `served_at` is the server's
     `Date` (aware UTC), `size` the body's bytes (0: the engine measures the records), `rate` what the answer said about

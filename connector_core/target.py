@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import wraps
@@ -59,7 +59,8 @@ def _twice(method: Callable[P, T]) -> Callable[P, T]:
 
 
 class SqlTarget:
-    """One namespace of an SQL database. `probe` is what `check` says of the database itself; `now` the wall clock."""
+    """One namespace of an SQL database. `probe` is what `check` says of the database itself, `together` a context in
+    which `open_sql` may leave open what it opens for writing; `now` the wall clock."""
 
     def __init__(
         self,
@@ -68,10 +69,16 @@ class SqlTarget:
         namespace: str,
         traits: Traits,
         probe: Callable[[], Sequence[str]] = tuple,
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self.namespace, self.traits = namespace, traits
         self._open, self._probe, self._now = open_sql, probe, now or SystemClock().now
+        self._together = together
+
+    def together(self) -> AbstractContextManager[None]:
+        """See `Target.together`."""
+        return self._together()
 
     def claim(self, connector: str, *, epoch: int = 0, after: int = 0, keep: int = 0) -> Claim:
         """See `Target.claim`."""

@@ -51,6 +51,10 @@ class Validator:
     def __init__(self, stream: Stream, *, type_conflict: TypeConflict = "split") -> None:
         check_schema(stream)
         self.schema = relaxed(stream.schema, types=type_conflict == "reject")
+        self.required: frozenset[str] | None = None
+        """The properties that a record must have, where the schema asks for nothing else."""
+        if self.schema.keys() <= {"required", "$schema", "$id"}:
+            self.required = frozenset(self.schema.get("required", ()))
         self._discard = stream.discard
         # limits on the record as a whole must not see what the stream discards
         self._strip = bool(stream.discard) and bool(self.schema.keys() & _WHOLE_RECORD)

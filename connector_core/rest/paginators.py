@@ -112,10 +112,12 @@ def circle(got: Got) -> SourceError:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """Token: the address of a page; `earlier` is the token before it, so that a circle is seen before it is walked."""
+    """Token: the address of the `number`th page of a list, from 0. All tokens of a list share `visited`, the addresses
+    of its pages by number, so that a circle is seen before it is walked."""
 
     url: str = ""
-    earlier: Link | None = field(default=None, compare=False, repr=False)
+    number: int = field(default=0, compare=False)
+    visited: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
         return self.url or "first"
@@ -123,14 +125,11 @@ class Link:
     def after(self, got: Got, link: object) -> Link:
         """The token of the page that a link of this one's answer leads to. Raises `SourceError` (foreign_origin,
         loop)."""
-        here = Link(url=canonical(got.asked), earlier=self.earlier)
+        self.visited.setdefault(canonical(got.asked), self.number)
         target = canonical(got.link(link))
-        seen: Link | None = here
-        while seen is not None:
-            if seen.url == target:
-                raise circle(got)
-            seen = seen.earlier
-        return Link(url=target, earlier=here)
+        if self.visited.get(target, self.number + 1) <= self.number:
+            raise circle(got)
+        return Link(url=target, number=self.number + 1, visited=self.visited)
 
 
 @dataclass(frozen=True)

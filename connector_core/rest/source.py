@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from connector_core.entries import Columns
 from connector_core.errors import ConfigError, NotFoundError, Place, RetryableError, SourceError
 from connector_core.hookspecs import hookimpl
 from connector_core.rest.addresses import site
@@ -38,6 +39,7 @@ class Client:
         self.config = config
         self.memory = memory
         self.streams = dict(streams)
+        self._columns: dict[str, Columns] = {}
         self._lock = threading.Lock()
         self._requests = 0
         self._served_at: datetime | None = None
@@ -67,7 +69,7 @@ class Client:
 
     def _page(self, stream: RestStream, window: Window, token: Hashable | None, answer: Answer) -> Page:
         paginator = stream.paginator
-        document = answer.document()
+        document = answer.document(self._quick(stream))
         entries = stream.find(document)
         if entries is None:
             raise RetryableError(
@@ -114,6 +116,17 @@ class Client:
         return replace(
             result, next=turn.next, settled=turn.settled, total=turn.total, notes=(*result.notes, *turn.notes)
         )
+
+    def _quick(self, stream: RestStream) -> Columns | None:
+        """What reads the answers of a stream by columns; None for one whose records somebody looks at one by one: its
+        own functions, the requests of its children, or the paginator."""
+        if not stream.by_columns or any(other.parent == stream.name for other in self.streams.values()):
+            return None
+        with self._lock:
+            if stream.name not in self._columns:
+                at = stream.records.split(".") if isinstance(stream.records, str) and stream.records else ()
+                self._columns[stream.name] = Columns(at, discard=stream.discard)
+            return self._columns[stream.name]
 
     def catalog(self, streams: Sequence[Stream]) -> Catalog:
         """The catalog with what the answers so far have told."""

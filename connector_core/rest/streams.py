@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from connector_core.entries import Entries
 from connector_core.rest.bounds import Since, Until
-from connector_core.rest.paginators import Paginator, dig
+from connector_core.rest.paginators import Cursor, LinkHeader, NextLink, Offset, PageNumber, Paginator, dig
 from connector_core.rest.walk import Walk
 from connector_core.streams import Page, Replication, Stream, Window, _always
 from connector_core.validate import SchemaError, check_schema
@@ -205,7 +206,16 @@ class RestStream:
     def find(self, document: Any) -> Sequence[Any] | None:
         """The list of records in an answer, None where there is none."""
         found = self.records(document) if callable(self.records) else dig(document, self.records)
-        return found if isinstance(found, list) else None
+        return found if isinstance(found, list | Entries) else None
+
+    @property
+    def by_columns(self) -> bool:
+        """Whether nothing that is declared here looks at single records."""
+        functions = (self.record, *(told for told in (self.records, self.total) if callable(told)))
+        pages = self.paginator is None or isinstance(
+            self.paginator, NextLink | LinkHeader | PageNumber | Offset | Cursor
+        )
+        return bool(self.primary_key) and pages and not any(functions)
 
     def count(self, document: Any) -> tuple[int | None, str | None]:
         """What the answer counts, and a remark when that is no count (facts/fault_catalogue.md A30)."""

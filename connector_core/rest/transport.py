@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from requests.auth import AuthBase
 
 from connector_core.clock import SystemClock
+from connector_core.entries import Columns
 from connector_core.errors import AuthError, ConnectorError, Evidence, NotFoundError, Place, RetryableError, SourceError
 from connector_core.parse import UnreadablePage, page
 from connector_core.redact import printable, redactor
@@ -63,19 +64,19 @@ class Answer:
             error.showing(Evidence(kind="page", text=self.body[:MOST_EVIDENCE], head=head))
             raise
 
-    def document(self) -> Any:
-        """The body as JSON. Raises `RetryableError` for HTML and for everything that cannot be read: a cut answer is
-        never the end of the data."""
+    def document(self, columns: Columns | None = None) -> Any:
+        """The body as JSON, its records by `columns` if they are given. Raises `RetryableError` for HTML and for
+        everything that cannot be read: a cut answer is never the end of the data."""
         with self.blamed():
-            return self._document(Place(url=self.shown))
+            return self._document(Place(url=self.shown), columns.document if columns else page)
 
-    def _document(self, place: Place) -> Any:
+    def _document(self, place: Place, read: Callable[[bytes], Any]) -> Any:
         if "html" in self.headers.get("Content-Type", "").lower() or self.body[:64].lstrip()[:1] == b"<":
             raise RetryableError("the answer is a web page instead of JSON", place=place, rate=self.rate, code="html")
         if not self.body.strip():
             raise RetryableError("the answer is empty", place=place, rate=self.rate, code="empty")
         try:
-            return page(self.body)
+            return read(self.body)
         except UnreadablePage as error:
             text = f"the answer cannot be read: {printable(error.reason)}"
             raise RetryableError(text, place=place, rate=self.rate, code="unreadable") from None

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ import duckdb
 import jsonschema
 import pytest
 
+from connector_core.batch import Counts
 from connector_core.errors import BusyError, ConfigError, ConnectorError, DestinationError
 from connector_core.testing.contract.claims import at_once
-from connector_duckdb import destination
+from connector_duckdb import connection, destination
 from connector_duckdb.connection import Database, size
 from tests.support.loads import CASES, Shape, Warehouse, warehouse
 
@@ -85,6 +87,71 @@ def test_the_file_is_only_open_while_something_is_done(house: Warehouse) -> None
         assert other.communicate()[0] == "1\n"
     house.load(cases.part([case(2)]))
     assert sorted(path.name for path in house.path.parent.iterdir()) == ["w.duckdb"]
+
+
+COUNT = "import duckdb, sys; print(duckdb.connect(sys.argv[1]).execute('select count(*) from ns.cases').fetchone()[0])"
+
+
+def test_loads_that_follow_each_other_open_the_file_once(house: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    connect = Database._connect
+    monkeypatch.setattr(
+        Database, "_connect", lambda self, path, *more, **how: opened.append(path) or connect(self, path, *more, **how)
+    )
+    house.claim()
+    with house.target.together():
+        house.load(cases.part([case(1)]))
+        house.load(cases.part([case(2)]))
+        with process(COUNT, house.path) as other:
+            assert "Could not set lock" in other.communicate()[0]
+        assert len(house.target.commits()) == 2, "what is read in between closes it"
+        house.load(cases.part([case(3)]))
+    assert len(opened) == 4
+    with process(COUNT, house.path) as other:
+        assert other.communicate()[0] == "3\n"
+    assert sorted(path.name for path in house.path.parent.iterdir()) == ["w.duckdb"]
+
+
+def test_an_error_closes_the_file_in_between(house: Warehouse) -> None:
+    with house.target.together():
+        house.load(cases.part([case(1)]))
+        with pytest.raises(ConnectorError, match="balance"):
+            house.load(replace(cases.part([case(2)]), counts=Counts(extracted=7)))
+        with process(COUNT, house.path) as other:
+            assert other.communicate()[0] == "1\n"
+        house.load(cases.part([case(2)]))
+
+
+def test_a_file_that_was_replaced_in_between_is_opened_anew(house: Warehouse) -> None:
+    """A backup that is put back while a run goes on: nothing is written to a file that nobody can see any more."""
+    house.load(cases.part([case(1)]))
+    backup = house.path.read_bytes()
+    with house.target.together():
+        house.load(cases.part([case(2)]))
+        new = house.path.with_name("new")
+        new.write_bytes(backup)
+        new.replace(house.path)
+        house.path.with_name("w.duckdb.wal").unlink()
+        house.load(cases.part([case(3)]))
+    with process(COUNT, house.path) as other:
+        assert other.communicate()[0] == "2\n"
+
+
+def test_the_file_is_let_go_from_time_to_time(house: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that waits for it gets its turn."""
+    monkeypatch.setattr(connection, "LONGEST", 0.0)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        with process(COUNT, house.path) as other:
+            assert other.communicate()[0] == "1\n"
+
+    monkeypatch.setattr(connection.time, "sleep", pause)
+    with house.target.together():
+        house.load(cases.part([case(1)]))
+        house.load(cases.part([case(2)]))
+    assert pauses == [connection.PAUSE]
 
 
 def test_reading_a_file_that_is_not_there_makes_none(house: Warehouse) -> None:

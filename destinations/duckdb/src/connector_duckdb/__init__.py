@@ -65,7 +65,9 @@ class DuckDb:
             memory_limit=config.get("memory_limit", DEFAULT_MEMORY),
             threads=config.get("threads", DEFAULT_THREADS),
         )
-        yield SqlTarget(database.open, namespace=namespace, traits=TRAITS, probe=database.probe)
+        yield SqlTarget(
+            database.open, namespace=namespace, traits=TRAITS, probe=database.probe, together=database.together
+        )
 
     @hookimpl
     def load(self, target: SqlTarget, batch: Batch) -> Receipt:

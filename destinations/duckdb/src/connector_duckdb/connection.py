@@ -1,13 +1,15 @@
-"""The database file: opened for one call at a time, with settings that keep it small and closed to the outside."""
+"""The database file: opened for one call, or for loads that follow each other closely, with settings that keep it small
+and closed to the outside."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,18 +27,44 @@ UNITS = {unit: 1000**power for power, unit in enumerate(("B", "KB", "MB", "GB", 
     unit: 1024**power for power, unit in enumerate(("B", "KiB", "MiB", "GiB", "TiB"))
 }
 
+LONGEST = 10.0  # seconds for which the file stays open without a break while loads follow each other
+PAUSE = 0.3  # seconds of such a break: a run that waits for the file looks every quarter of a second
+
 _settling = threading.Lock()
 """Threads of one process share DuckDB's instance of a file: one at a time opens and settles it, so that the next one
 finds the configuration locked, never half of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """A connection that stays open `until` (monotonic seconds), and the file that it has opened."""
+
+    sql: DuckSql
+    inode: tuple[int, int] | None
+    until: float
+    closing: ExitStack
+
+
+@dataclass(kw_only=True)
 class Database:
-    """A DuckDB file and how it is opened."""
+    """A DuckDB file and how it is opened; used by one thread at a time."""
 
     path: str
     memory_limit: str = DEFAULT_MEMORY
     threads: int = DEFAULT_THREADS
+    _kept: _Kept | None = field(default=None, init=False)
+    _keeps: bool = field(default=False, init=False)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Inside the block the file stays open from one writing call to the next, some seconds at a time: opening and
+        closing it takes longer than many a load."""
+        self._keeps = True
+        try:
+            yield
+        finally:
+            self._keeps = False
+            self._close()
 
     @contextmanager
     def open(self, *, write: bool, tidy: bool = False) -> Iterator[DuckSql | None]:
@@ -47,9 +75,37 @@ class Database:
         `DestinationError` for a file that is not one (it is not touched).
         """
         path = self.file()
-        if not write and not path.exists():
-            yield None
+        if not (write and self._keeps) or tidy:
+            self._close()
+            if not write and not path.exists():
+                yield None
+                return
+            with self._opened(path, write=write, tidy=tidy) as sql:
+                yield sql
             return
+        if self._kept is not None and self._kept.until < time.monotonic():
+            self._close()
+            time.sleep(PAUSE)
+        if self._kept is not None and self._kept.inode != _inode(path):
+            self._close()  # the file is another one now, or gone
+        if self._kept is None:
+            with ExitStack() as stack:
+                sql = stack.enter_context(self._opened(path, write=True))
+                until = time.monotonic() + LONGEST
+                self._kept = _Kept(sql=sql, inode=_inode(path), until=until, closing=stack.pop_all())
+        try:
+            yield self._kept.sql
+        except BaseException:
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            kept.closing.close()
+
+    @contextmanager
+    def _opened(self, path: Path, *, write: bool, tidy: bool = False) -> Iterator[DuckSql]:
         private = path.with_name(f"{path.name}.spool")
         with ExitStack() as stack:
             with raised(path), _settling:
@@ -134,6 +190,14 @@ def _settle(connection: duckdb.DuckDBPyConnection, private: Path, *, tidy: bool)
         f"SET allowed_directories = ['{folder}']; SET enable_external_access = false; "
         "SET allowed_configs = ['memory_limit']; SET lock_configuration = true"
     )
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _remove(folder: Path) -> None:

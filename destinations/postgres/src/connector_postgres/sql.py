@@ -9,7 +9,7 @@ from connector_core.errors import ConnectorError
 from connector_core.sql import Adoption, BulkColumn
 from connector_core.sql.alchemy import AlchemySql
 from connector_core.tables import Kind, Traits
-from connector_postgres.bulk import pieces
+from connector_postgres.bulk import FORMAT, pieces
 from connector_postgres.errors import ended, sorted_out
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class PostgresSql(AlchemySql):
         if not count:
             return
         names = ", ".join(self.quote(column.name) for column in columns)
-        text = f"COPY {table} ({names}) FROM STDIN"
+        text = f"COPY {table} ({names}) FROM STDIN ({FORMAT})"
         with self._refusing(text), self._driver.cursor() as cursor, cursor.copy(text.replace("%%", "%")) as copy:
             for piece in pieces(columns, count):
                 copy.write(piece)
