@@ -182,6 +182,9 @@ def _one(
             error_codes=(error.code if isinstance(error, ConnectorError) else "internal",),
         )
     if report.error:
-        new = report.error != "; ".join(dict.fromkeys(failures))
+        left = report.error
+        for failure in failures:
+            left = left.replace(failure, "")
+        new = left.strip("; ")
         session.say(f"error: {connector.key}: {report.error if new else f'{coded(report)}, as told above'}")
     return report

@@ -175,6 +175,7 @@ def test_e12_f3_slots_of_dead_and_frozen_processes_are_taken_over_and_the_frozen
     shop.add(things(8, delay=4))
     first = serve()
     wait_for(lambda: begun(shop, "shop", "other"))
+    time.sleep(1)  # they have claimed their tables and wait for their source: nobody holds the file
     killed, frozen = (shop.pid(shop.runs(key)[0].run_id) for key in ("shop", "other"))
     for pid in (first.pid, frozen):
         os.kill(pid, signal.SIGSTOP)
