@@ -153,16 +153,14 @@ def test_both_ways_store_the_same(
         of: Shaper = shaper(stream(DECLARED, discard=frozenset({"_links"})), traits, most=most)
         shaped = page(of, given_records)
         part = merge(of.layout, [shaped.chunk], counts=Counts())
-        rows = [
-            (
-                r.table.name,
-                [c.name for c in r.table.columns],
-                [[*v] for v in r.values],
+        rows = {  # by what they hold: undeclared columns get their names in the order in which they appear
+            r.table.path: (
+                {c.slot: [*values] for c, values in zip(r.table.columns, r.values, strict=True)},
                 [*r.owner],
-                [[*v] for v in r.levels],
+                [[*level] for level in r.levels],
             )
             for r in (part.root, *part.subtables)
-        ]
+        }
         results.append((rows, shaped.hashes, shaped.keys, shaped.versions, [*shaped.positions], shaped.rejects))
     assert results[0] == results[1]
 
