@@ -223,8 +223,10 @@ class Position:
             self._limit = limit
 
     def finish(self) -> None:
-        """The pass is complete: the greatest replication key is the bookmark, whatever the order was."""
-        self._trusted, self._limit = True, self._top
+        """The pass is complete: the greatest replication key is the bookmark, whatever the order was, or what is
+        settled beyond it."""
+        self._trusted = True
+        self.settle(self._top)
 
     def bookmark(self, upper: datetime) -> Bookmark:
         """The bookmark for a commit of everything that `advance` has moved over. `upper` is the upper bound of the

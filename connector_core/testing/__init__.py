@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # what a type checker sees of the names below
     from connector_core.testing.recording import Recording as Recording
     from connector_core.testing.sources import LocalSourceContract as LocalSourceContract
     from connector_core.testing.sources import SourceContract as SourceContract
+    from connector_core.testing.sources.values import hard_values as hard_values
+    from connector_core.testing.sources.values import hostile_names as hostile_names
 
 _HOMES = {
     "DestinationContract": "contract",
@@ -31,6 +33,8 @@ _HOMES = {
     "Recorder": "recording",
     "Recording": "recording",
     "SqlReader": "reading",
+    "hard_values": "sources.values",
+    "hostile_names": "sources.values",
 }
 
 __all__ = [
@@ -43,6 +47,8 @@ __all__ = [
     "SourceContract",
     "SqlReader",
     "UserChangesContract",
+    "hard_values",
+    "hostile_names",
 ]
 
 

@@ -187,3 +187,11 @@ def test_a_crash_after_any_page_loses_nothing(pages: list[list[int]], crash: int
     assert committed.value is not None
     if ordered or any(min(b) < max(max(p) for p in pages[:n]) - 1 for n, b in enumerate(pages[:crash]) if n):
         assert all(at(second) >= committed.value - timedelta(seconds=1) for second in unread)  # type: ignore[operator]
+
+
+def test_what_is_settled_beyond_the_last_record_is_the_bookmark_of_a_complete_pass() -> None:
+    position = Position(KEYED, Bookmark(start=START, value=at(0)))
+    position.advance([passed(100, "[1]")])
+    position.settle(at(101))
+    position.finish()
+    assert position.bookmark(UPPER).value == at(101)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +16,10 @@ import pytest
 import connector_core.rest
 from connector_core.rest import Auth, Bearer, RestSource, RestStream
 from connector_core.run_report import RunReport
-from connector_core.testing import SourceContract
-from connector_core.testing.faults import Request, Response
+from connector_core.testing import SourceContract, hostile_names
+from connector_core.testing.faults import Fault, FaultFront, Request, Response
 from connector_core.testing.json_api import JsonApi
-from tests.docs.blocks import ROOT, blocks
+from tests.docs.blocks import ROOT, block, blocks
 from tests.support.engine import Shop
 from tests.support.trees import distribution
 
@@ -260,9 +261,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, api: Served) -> Iterator[Run]:
     sys.path.insert(0, str(tree))
     import docs_example  # type: ignore[import-not-found]  # made above
 
-    def go(source: RestSource, *, code: int = 0) -> tuple[Declared, RunReport]:
+    def go(source: RestSource, *, code: int = 0, url: str = "") -> tuple[Declared, RunReport]:
         docs_example.source = dataclasses.replace(source, name="example")
-        project = Declared(tmp_path_factory.mktemp("run"), source, api.url)
+        project = Declared(tmp_path_factory.mktemp("run"), source, url or api.url)
         return project, project.go(code=code)
 
     yield go
@@ -398,6 +399,29 @@ def test_the_document_has_an_example_of_each_part() -> None:
     text = "".join(one.text for one in blocks(PAGE, "python"))
     own = {"Answer", "Asking", "Auth", "Client", "Limits", "Paginator", "site"}  # what these parts are made of
     assert {name for name in connector_core.rest.__all__ if f"{name}(" not in text} == own
+
+
+def test_hard_values_and_hostile_names_lose_no_record(run: Run, api: Served) -> None:
+    """The example of docs/testing-sources.md."""
+    names: dict[str, Any] = {}
+    exec(block(ROOT / "docs" / "testing-sources.md", "python", "hard_values("), names)  # noqa: S102 - the document's own
+    counts = []
+    orders = dataclasses.replace(EXAMPLES.streams["full"], name="orders")
+    api.routes["/orders"] = ROUTES["/full"]
+    source = dataclasses.replace(TOGETHER, streams=(dataclasses.replace(orders, path="/orders"),))
+
+    def through(url: str) -> RunReport:
+        _, report = run(source, url=url)
+        counts.append(report.counts["orders"])
+        return report
+
+    with contextlib.ExitStack() as started:
+        start = lambda *given: started.enter_context(FaultFront(*given))  # noqa: E731 - the fixture `fault_front`
+        names["test_odd_orders_are_stored_or_rejected"](start, api.url, through)
+    assert counts[0].rejected == counts[0].extracted == 5  # half a surrogate cannot be stored
+    with FaultFront(api.url, [Fault(action=hostile_names("data"), times=None)]) as front:
+        through(front.url)
+    assert counts[1].loaded == 5
 
 
 class TestContract(SourceContract):

@@ -57,6 +57,32 @@ HOSTILE_NAMES: tuple[str, ...] = (
 )
 """Names of properties that may be anything in JSON."""
 
+
+_HARD: Mapping[str, str] = {f"hard_{number}": text for number, text in enumerate(HARD_VALUES)}
+_HOSTILE: Mapping[str, str] = {name: json.dumps(f"named {name}") for name in HOSTILE_NAMES}
+
+
+def hard_values(at: str = "data") -> Edit:
+    """An action of a fault front: each record of the list at this place of a page gets every hard value, as `hard_0`
+    and so on."""
+    return adding(_HARD, at)
+
+
+def hostile_names(at: str = "data") -> Edit:
+    """The same with every hostile name, each with a text of its own as value."""
+    return adding(_HOSTILE, at)
+
+
+def adding(properties: Mapping[str, str], at: str) -> Edit:
+    """An action that adds properties, whose values are JSON text, to each record of the list at a place of a page."""
+
+    def add(page: Any) -> None:
+        for entry in get(page, at):
+            entry.update({name: Raw(text=text) for name, text in properties.items()})
+
+    return Edit(run=add)
+
+
 ODDITIES: tuple[Any, ...] = (None, 7, "an entry", True, [])
 """What a list of records may hold instead of records."""
 
@@ -72,25 +98,20 @@ class ValuesContract:
     on."""
 
     def test_hard_values_pass_unchanged(self, reading: SourceReader, front: FaultFront) -> None:
-        added = {f"hard_{number}": text for number, text in enumerate(HARD_VALUES)}
-        self._pass(reading, front, added)
+        self._pass(reading, front, _HARD)
 
     def test_hostile_names_pass_unchanged(self, reading: SourceReader, front: FaultFront) -> None:
-        self._pass(reading, front, {name: json.dumps(f"named {name}") for name in HOSTILE_NAMES})
+        self._pass(reading, front, _HOSTILE)
 
     def test_entries_that_are_no_objects_are_kept(self, reading: SourceReader, front: FaultFront) -> None:
-        def insert(entries: list[Any]) -> None:
-            entries[0:0] = ODDITIES
+        def insert(at: str) -> Edit:
+            return Edit(run=lambda page: get(page, at).__setitem__(slice(0, 0), ODDITIES))
 
         for stream, page in self._edited(reading, front, insert):
             assert all(any(odd is one or odd == one for one in page.records) for odd in ODDITIES), stream.name
 
     def _pass(self, reading: SourceReader, front: FaultFront, added: Mapping[str, str]) -> None:
-        def add(entries: list[Any]) -> None:
-            for entry in entries:
-                entry.update({name: Raw(text=text) for name, text in added.items()})
-
-        for stream, page in self._edited(reading, front, add):
+        for stream, page in self._edited(reading, front, lambda at: adding(added, at)):
             for record in objects(page):
                 for name, text in added.items():
                     assert name in record, f"stream {stream.name!r} loses the property {name[:40]!r}"
@@ -98,7 +119,7 @@ class ValuesContract:
                     assert same(wanted, record[name]), f"stream {stream.name!r} changes {text[:40]}"
 
     def _edited(
-        self, reading: SourceReader, front: FaultFront, change: Callable[[list[Any]], None]
+        self, reading: SourceReader, front: FaultFront, change: Callable[[str], Edit]
     ) -> list[tuple[Stream, Any]]:
         """The first page of each stream, whose entries were changed on the wire."""
         found = []
@@ -108,11 +129,7 @@ class ValuesContract:
             if stream.name in self.composed:
                 continue
             assert at, f"`entries` does not say where the records of {stream.name!r} are"
-
-            def edit(page: Any, at: str = at) -> None:
-                change(get(page, at))
-
-            front.replan([Fault(action=Edit(run=edit))])
+            front.replan([Fault(action=change(at))])
             found.append((stream, reading.page(target)))
             assert front.hits, f"stream {stream.name!r} asks nothing: name it in `composed`"
             front.replan([])

@@ -153,9 +153,8 @@ def extract(
 
 
 def _since(files: Sequence[File], since: datetime | int | None, stream: str) -> list[File]:
-    """The files that have changed since the bookmark, or since the start date. The bookmark's own file was read whole,
-    and is older than `SETTLED` was then, so that no other change can have its instant."""
-    wanted = [file for file in files if not isinstance(since, datetime) or file.changed_at > since]
+    """The files that have changed since the bookmark, or since the start date."""
+    wanted = [file for file in files if not isinstance(since, datetime) or file.changed_at >= since]
     log.info(
         "%d of %d files have changed since %s",
         len(wanted),
@@ -167,10 +166,11 @@ def _since(files: Sequence[File], since: datetime | int | None, stream: str) -> 
 
 
 def _settled(files: Sequence[File], at: int, ended: bool) -> datetime:
-    """Up to which change time every file was read to its end."""
+    """The change time before which every file was read to its end. Just past the one of a file that was read whole: it
+    is older than `SETTLED` when the bookmark gets there, so that no other change can have its instant."""
     if ended and (at + 1 == len(files) or files[at + 1].changed_at > files[at].changed_at):
-        return files[at].changed_at
-    return files[at].changed_at - TICK
+        return files[at].changed_at + TICK
+    return files[at].changed_at
 
 
 def _reader(client: Client, one: Form, stream: str, file: File, token: Token) -> Reader:
