@@ -196,7 +196,7 @@ def test_dev_needs_the_standard_library_only() -> None:
     assert {name.split(".")[0] for name in imported} - sys.stdlib_module_names == set()
 
 
-@pytest.mark.parametrize("command", ["setup", "demo", "test", "check", "lock", "bench"])
+@pytest.mark.parametrize("command", ["setup", "demo", "test", "check", "docs", "lock", "bench"])
 def test_dev_lists_its_commands(command: str) -> None:
     result = dev("--help")
     assert result.returncode == 0

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from packaging.requirements import Requirement
 import dev
 from connector_core import config, events, hookspecs
 from connector_core.cli.app import app, commands
+from connector_core.plugins import installed, load
 from docs import conf, parts
 from tests.docs.blocks import DOCUMENTS, README, ROOT, blocks, shell_lines
 from tests.support.commands import environment
+from tests.support.wheels import MEMBERS, name_of
 
 DOCS = ROOT / "docs"
 GENERATED = sorted(path for path in DOCUMENTS if "[[[cog" in path.read_text())
@@ -114,6 +117,26 @@ def errors() -> list[Any]:
     from connector_core import errors as module
 
     return [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, module.ConnectorError)]
+
+
+def test_every_setting_of_every_plugin_of_ours_is_explained() -> None:
+    ours = [plugin for plugin in installed() if plugin.distribution in map(name_of, MEMBERS)]
+    assert {plugin.name for plugin in ours} >= {"desk", "duckdb", "files", "postgres", "snowflake", "webhook"}
+    missing = []
+    for plugin in ours:
+        pages = [page for page in (DOCS / f"{plugin.name}.md", DOCS / "configuration.md") if page.exists()]
+        text = "\n".join(page.read_text() for page in pages)
+        schema = load(plugin.kind, plugin.name).description.config_schema
+        missing += [name for name in properties(schema) if not re.search(rf"`{name}`|^{name} = ", text, re.MULTILINE)]
+    assert missing == []
+
+
+def properties(schema: Any) -> Iterator[str]:
+    """The names of the settings of a schema, those of tables within tables too."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for below in (*schema.get("properties", {}).values(), schema.get("additionalProperties"), schema.get("items")):
+            yield from properties(below)
 
 
 # --- generated parts
