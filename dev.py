@@ -245,6 +245,7 @@ def docs() -> int:
     shutil.rmtree(SITE, ignore_errors=True)
     if code := run(site(SITE)):
         return code
+    shutil.rmtree(SITE / ".doctrees")
     say(f"open {SITE / 'index.html'}")
     return 0
 

@@ -36,6 +36,7 @@ author = "the authors of connector-core"
 version = release = str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 extensions = ["myst_parser"]
 include_patterns = ["README.md", "CHANGELOG.md", "docs/*.md"]
+exclude_patterns = [".*", "build"]
 root_doc = "README"
 myst_heading_anchors = 3
 suppress_warnings = ["misc.highlighting_failure"]  # the signature of a hook is no statement
