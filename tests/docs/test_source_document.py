@@ -45,7 +45,7 @@ def test_the_recorded_contract_runs_without_the_api_it_was_recorded_from(
         assert outcomes == {"passed": outcomes["passed"]}
         assert outcomes["passed"] >= 40
 
-    items = {"data": [{"id": 10, "order_id": 1, "sku": "cup"}]}
+    items = [{"id": 10, "order_id": 1, "sku": "cup"}]
     example = block(PAGE, "python", "TestRecorded")
     with JsonApi({"/api/orders": served, "/api/orders/{order}/items": lambda request, order: items}) as api:
         pytester.makepyfile(

@@ -77,10 +77,15 @@ def adding(properties: Mapping[str, str], at: str) -> Edit:
     """An action that adds properties, whose values are JSON text, to each record of the list at a place of a page."""
 
     def add(page: Any) -> None:
-        for entry in get(page, at):
+        for entry in listed(page, at):
             entry.update({name: Raw(text=text) for name, text in properties.items()})
 
     return Edit(run=add)
+
+
+def listed(page: Any, at: str) -> Any:
+    """The list of records of a page; the empty path is the page itself."""
+    return get(page, at) if at else page
 
 
 ODDITIES: tuple[Any, ...] = (None, 7, "an entry", True, [])
@@ -91,7 +96,8 @@ class ValuesContract:
     """Hard values, hostile names, entries that are no objects."""
 
     entries: str | Mapping[str, str] = "data"
-    """Where in a page of the API its records are, as a dotted path; by stream where it is not the same for all."""
+    """Where in a page of the API its records are, as a dotted path, empty for the page itself; by stream where it
+    is not the same for all."""
 
     composed: Collection[str] = ()
     """Streams whose records the source puts together itself, out of several answers: what the API adds is not passed
@@ -105,7 +111,7 @@ class ValuesContract:
 
     def test_entries_that_are_no_objects_are_kept(self, reading: SourceReader, front: FaultFront) -> None:
         def insert(at: str) -> Edit:
-            return Edit(run=lambda page: get(page, at).__setitem__(slice(0, 0), ODDITIES))
+            return Edit(run=lambda page: listed(page, at).__setitem__(slice(0, 0), ODDITIES))
 
         for stream, page in self._edited(reading, front, insert):
             assert all(any(odd is one or odd == one for one in page.records) for odd in ODDITIES), stream.name
@@ -128,7 +134,7 @@ class ValuesContract:
             at = self.entries if isinstance(self.entries, str) else self.entries.get(stream.name)
             if stream.name in self.composed:
                 continue
-            assert at, f"`entries` does not say where the records of {stream.name!r} are"
+            assert at is not None, f"`entries` does not say where the records of {stream.name!r} are"
             front.replan([Fault(action=change(at))])
             found.append((stream, reading.page(target)))
             assert front.hits, f"stream {stream.name!r} asks nothing: name it in `composed`"
