@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what a type checker sees of the names below
     from connector_core.streams import Page as Page
     from connector_core.streams import RateLimit as RateLimit
     from connector_core.streams import Stream as Stream
+    from connector_core.streams import Unreadable as Unreadable
     from connector_core.streams import Window as Window
     from connector_core.tables import Traits as Traits
 
@@ -43,6 +44,7 @@ _HOMES = {
     "Page": "streams",
     "RateLimit": "streams",
     "Stream": "streams",
+    "Unreadable": "streams",
     "Window": "streams",
     "Batch": "batch",
     "Claim": "batch",

@@ -27,7 +27,7 @@ from connector_core.instants import to_datetime, to_datetimes
 from connector_core.layout import ITEM, StreamLayout, TooManyColumns
 from connector_core.parse import Duplicates, text
 from connector_core.reading import Reading, Sheet, Values, key_value, read
-from connector_core.streams import Stream
+from connector_core.streams import Stream, Unreadable
 from connector_core.tables import Kind, Path, Rows, Slot, Table
 from connector_core.validate import Problem, Validator
 
@@ -63,6 +63,7 @@ CODES: Mapping[str, str] = {
     "too_many_columns": "the table would need more columns than the destination allows",
     "type_conflict": 'a value is of another type than its column, and type_conflict is "reject"',
     "unknown_property": 'the schema does not know a property, and schema is "freeze"',
+    "unreadable": "the source could not read the entry; the reason is the source's and says where it stands",
 }
 """Every `Reject.code`, and what it means."""
 
@@ -494,6 +495,8 @@ def _without_room(sheet: Sheet, new: Sequence[Slot], room: int) -> dict[int, Pro
 
 
 def _not_an_object(entry: Any) -> Problem:
+    if isinstance(entry, Unreadable):
+        return Problem(code="unreadable", reason=entry.reason)
     if isinstance(entry, Duplicates):
         return Problem(code="duplicate_property", reason="the record names a property twice")
     return Problem(code="not_an_object", reason=f"the entry is {_ENTRIES.get(type(entry), 'not JSON')}, not an object")

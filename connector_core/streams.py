@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Record = dict[str, Any]
 """One record as JSON gives it. Numbers: int, float (at most 15 significant digits) or Decimal (exact)."""
+
+
+class Unreadable(str):
+    """In place of a record that the source cannot read: its text as it stands there, and `reason`, which says what is
+    wrong with it and where, without its values. The engine keeps it as a reject with the code `unreadable`."""
+
+    reason: str
+
+    def __new__(cls, text: str, *, reason: str) -> Self:
+        made = super().__new__(cls, text)
+        made.reason = reason
+        return made
+
 
 Replication = Literal["incremental", "full_table"]
 
@@ -86,7 +99,7 @@ class Page:
     """What one request returned.
 
     `records` as the source gives them, a list or `entries.Entries`: an entry that is not an object is kept (the engine
-    rejects it). `next` is the
+    rejects it; an `Unreadable` says why). `next` is the
     token of the next page, opaque, hashable, None at the end; the same token twice is an error. `total` is the number
     of records that the source says the whole request has, None where it does not tell. `served_at` is the server's
     `Date` (aware UTC), `size` the body's bytes (0: the engine measures the records), `rate` what the answer said about

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,22 @@ def test_a_full_table_is_what_the_files_hold(exports: Callable[..., Exports], ke
     assert ("_file" in project.records("orders")[0]) is not keyed
 
 
+WRONG_CSV = [
+    "1 cells where there are 2 columns",
+    "',' expected after '\"'",
+    "byte 3 of the line is not utf-8",
+    "unexpected end of data",
+    "4 cells where there are 2 columns",
+]
+WRONG_NDJSON = [
+    "it is no object",
+    "it is not JSON: Expecting ',' delimiter at character 9",
+    "it is not JSON: NaN",
+    "an object names a property twice",
+    "byte 1 of the line is not utf-8",
+    "it has a property named _file",
+    "it has a number that cannot be read",
+]
 BAD_CSV = b'id,n\n1,1\n2\n3,"a"b\n4,\xff\n5,5\n"6,never closed\n7,7\n8,1,2,3\n'
 BAD_NDJSON = (
     b'{"id": 1}\n[2]\n{"id": 3\n{"id": NaN}\n{"id": 5, "id": 6}\n'
@@ -162,30 +178,42 @@ BAD_NDJSON = (
 )
 
 
+BEGIN = {
+    "orders.csv": (b"2", b"3", b"4", b'"6', b"8"),
+    "orders.ndjson": (b"[2]", b'{"id": 3', b'{"id": NaN', b'{"id": 5', b"\xff", b'{"_f', b'{"id": 1e'),
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "content", "good", "lines"),
+    ("name", "content", "good", "wrong", "lines"),
     [
-        ("orders.csv", BAD_CSV, [1, 5, 7], ["2", '3,"a"b', "4,\\xff", '"6,never closed', "8,1,2,3"]),
+        ("orders.csv", BAD_CSV, [1, 5, 7], WRONG_CSV, ["2", '3,"a"b', "4,\\xff", '"6,never closed', "8,1,2,3"]),
         (
             "orders.ndjson",
             BAD_NDJSON,
             [1, 8],
+            WRONG_NDJSON,
             ["[2]", '{"id": 3', '{"id": NaN}', '{"id": 5, "id": 6}', "\\xff", '{"_file": 7}', '{"id": 1e9'],
         ),
     ],
 )
 def test_a_bad_line_costs_that_line(
-    exports: Callable[..., Exports], name: str, content: bytes, good: list[int], lines: list[str]
+    exports: Callable[..., Exports], name: str, content: bytes, good: list[int], wrong: list[str], lines: list[str]
 ) -> None:
     project = exports(KEYED, 'types = { id = "integer" }')
     project.put(name, content)
     report = project.go()
     assert loaded(report) == {"extracted": len(good) + len(lines), "loaded": len(good), "rejected": len(lines)}
     assert [row["id"] for row in project.records("orders", "id")] == good
-    kept = [json.loads(row["record"]) for row in project.rejected()]
-    texts = [one if isinstance(one, str) else json.dumps(one) for one in kept]
+    kept = sorted(project.rejected(), key=lambda row: str(row["reason"]))
+    assert {row["error_code"] for row in kept} == {"unreadable"}
+    texts = [json.loads(row["record"]) for row in kept]
     assert all(any(line in text for text in texts) for line in lines), texts
+    at = [number for number, line in enumerate(content.splitlines(), 1) if any(line.startswith(b) for b in BEGIN[name])]
+    assert [row["reason"] for row in kept] == [f"{name}, line {n}: {why}" for n, why in zip(at, wrong, strict=True)]
     assert any(f"{name}, line 3: " in text for text in told(project))
+    listed = json.loads(project.command("rejects", "list", "--json").stdout)["rejects"]
+    assert {one["reason"] for one in listed} == {row["reason"] for row in kept}
 
 
 def test_a_value_of_another_type_than_the_samples_gets_its_own_column(exports: Callable[..., Exports]) -> None:
@@ -215,6 +243,47 @@ def test_without_streams_each_name_is_one(tmp_path: Path) -> None:
     project.put("readme.txt", "no data")
     project.go()
     assert project.tables() == {"users", "teams"}
+
+
+ODD: Mapping[str, tuple[Mapping[str, bytes], list[dict[str, Any]]]] = {
+    "headers": (  # other columns, another order, a name twice, one that is not there
+        {"1.csv": b"id,n\n1,1\n", "2.csv": b"n,id,id,\n2,2,x,y\n"},
+        [{"id": 1, "n": 1, "id_2": None, "column_4": None}, {"id": 2, "n": 2, "id_2": "x", "column_4": "y"}],
+    ),
+    "marks": (  # a byte order mark in one of them, also packed
+        {"1.csv": b"\xef\xbb\xbfid\n1\n", "2.ndjson.gz": gzip.compress(b'\xef\xbb\xbf{"id": 2}\n'), "3.csv": b"id\n3"},
+        [{"id": 1}, {"id": 2}, {"id": 3}],
+    ),
+    "quotes": (  # line breaks of all kinds within a cell and at its end, quotes, a last line without one
+        {"1.csv": b'id,n\n1,"a\nb"\n2,"c\r\nd"\n3,"""e"""\r\n4,""'},
+        [{"id": 1, "n": "a\nb"}, {"id": 2, "n": "c\r\nd"}, {"id": 3, "n": '"e"'}, {"id": 4, "n": None}],
+    ),
+    "empty": (
+        {"1.csv": b"", "2.csv": b"id\n", "3.ndjson": b"\n\n", "4.csv.gz": gzip.compress(b"id\n4\n")},
+        [{"id": 4}],
+    ),
+    "encodings": (
+        {"1.csv": "id,n\n1,\u00e9\n".encode(), "2.csv": b"id,n\n2,\xe9\n3,e\n"},
+        [{"id": 1, "n": "\u00e9"}, {"id": 3, "n": "e"}],
+    ),
+}
+
+
+def test_odd_files_are_read_as_they_are_meant(tmp_path: Path) -> None:
+    streams = "".join(
+        f'[connectors.shop.config.streams.{name}]\nfiles = ["{name}-*"]\nprimary_key = ["id"]\n' for name in ODD
+    )
+    project = Exports(tmp_path, streams)
+    for name, (files, _) in ODD.items():
+        for number, content in files.items():
+            project.put(f"{name}-{number}", content)
+    project.go()
+    for name, (_, rows) in ODD.items():
+        found = [{column: row[column] for column in rows[0]} for row in project.records(name, "id")]
+        assert found == rows, name
+    (reject,) = project.rejected()
+    assert reject["reason"] == "encodings-2.csv, line 2: byte 3 of the line is not utf-8"
+    assert json.loads(reject["record"]) == "2,\\xe9"
 
 
 def changing(path: Path, how: Callable[[], object]) -> Callable[[Any], None]:
@@ -275,10 +344,13 @@ def test_a_damaged_file_stops_its_stream_and_no_other(tmp_path: Path) -> None:
     project.put("users.csv", "id\n1\n")
     project.put("orders-1.csv", "id\n1\n")
     packed = gzip.compress(b"id\n2\n3\n")
-    project.put("orders-2.csv.gz", packed[:-6])
-    report = project.go(code=4)
-    assert "orders-2.csv.gz" in str(report.error)
-    assert "[file_damaged]" in str(report.error)
+    wide = gzip.compress("\ufeffid\n2\n".encode("utf-16-le"))
+    for damaged, why in ((packed[:-6], "unpacked"), (b"id\n2\n", "unpacked"), (wide, "as UTF-16 does")):
+        project.put("orders-2.csv.gz", damaged)
+        report = project.go(code=4)
+        assert "orders-2.csv.gz" in str(report.error)
+        assert why in str(report.error)
+        assert "[file_damaged]" in str(report.error)
     assert len(project.records("users")) == len(project.records("orders")) == 1
     project.put("orders-2.csv.gz", packed)
     project.go()

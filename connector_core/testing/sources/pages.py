@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from connector_core.parse import Unstorable
-from connector_core.streams import Page
+from connector_core.streams import Page, Unreadable
 from connector_core.testing.sources.reader import SourceReader, Target, objects, versions
 
 AT_ONCE = 8
@@ -102,6 +102,6 @@ def foreign(value: Any) -> str | None:
         )
     if isinstance(value, list):
         return next(filter(None, map(foreign, value)), None)
-    if value is None or type(value) in (str, int, float, bool, Decimal, Unstorable):
+    if value is None or type(value) in (str, int, float, bool, Decimal, Unstorable, Unreadable):
         return None
     return f"a {type(value).__name__}: {value!r}"

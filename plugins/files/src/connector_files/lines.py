@@ -26,10 +26,11 @@ LONGEST_LINE: Final = 16 * 1024 * 1024
 RESERVED: Final = ("_file", "_file_line", "_file_modified_at")
 """Columns that the source adds: a header's column of that name gets a number."""
 _MARK: Final = b"\xef\xbb\xbf"
+_WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Entry(NamedTuple):
-    """One record: the line on which it begins and its cells or JSON value; or its text, and why it is `wrong`."""
+    """One record: the line on which it begins and its cells or properties; or its text, and why it is `wrong`."""
 
     line: int
     value: Any
@@ -100,6 +101,8 @@ class Reader:
 
     def _start(self) -> None:
         first = self._guarded(self._read_line)
+        if first.startswith(_WIDE) and self._form.encoding == "utf-8":
+            raise self._damaged("it begins as UTF-16 does, which is not read; store it as UTF-8")
         if first.startswith(_MARK) and self._form.encoding == "utf-8":
             self.offset, first = len(_MARK), first[len(_MARK) :]
         if first:
@@ -197,7 +200,7 @@ class Reader:
                 self._done()
                 continue
             try:
-                value = _json(self._text(line))
+                value = _record(self._text(line).rstrip("\r\n"))
             except _BadRecord as error:
                 yield self._refused(str(error))
             else:
@@ -239,6 +242,15 @@ def _unique(cells: Sequence[str]) -> tuple[str, ...]:
 def numbered(cells: Sequence[str]) -> tuple[str, ...]:
     """Names for the cells of a file without header."""
     return tuple(f"column_{number}" for number in range(1, len(cells) + 1))
+
+
+def _record(text: str) -> dict[str, Any]:
+    value = _json(text)
+    if not isinstance(value, dict):
+        raise _BadRecord("it is no object")
+    if clash := value.keys() & set(RESERVED):
+        raise _BadRecord(f"it has a property named {min(clash)}")
+    return value
 
 
 def _json(text: str) -> Any:

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from connector_core.errors import Place, SourceError
 from connector_core.hookspecs import hookimpl
-from connector_core.streams import Catalog, Description, Page, Stream, Window
+from connector_core.streams import Catalog, Description, Page, Stream, Unreadable, Window
 
 from .inference import Column, converter, declared, kind_of, kind_of_cell, note
 from .lines import RESERVED, Entry, Reader, numbered
@@ -195,9 +195,10 @@ def _read(reader: Reader, one: Form, stream: Stream, file: File, notes: list[str
     for entry in map(build, reader.entries()):
         if entry.wrong:
             bad += 1
+            reason = f"{file.name}, line {entry.line}: {entry.wrong}"
             if bad <= NOTED:
-                notes.append(f"{file.name}, line {entry.line}: {entry.wrong}; the line is rejected")
-            records.append(entry.value)
+                notes.append(f"{reason}; the line is rejected")
+            records.append(Unreadable(entry.value, reason=reason))
         else:
             records.append({**entry.value, **added, LINE: entry.line} if added else entry.value)
     if bad > NOTED:
@@ -209,7 +210,7 @@ def _read(reader: Reader, one: Form, stream: Stream, file: File, notes: list[str
 def _builder(reader: Reader, one: Form, stream: Stream, file: File) -> Callable[[Entry], Entry]:
     """Turns an entry of the file into one whose value is a record, as far as it is good."""
     if one.format_of(file.name) != "csv":
-        return _object
+        return lambda entry: entry
     shapes = stream.schema["properties"]
     names: Sequence[str] = reader.names
     converters = [converter(shapes.get(name)) for name in names]
@@ -223,16 +224,6 @@ def _builder(reader: Reader, one: Form, stream: Stream, file: File) -> Callable[
         return entry._replace(value=dict(zip(listed, values, strict=True)))
 
     return row
-
-
-def _object(entry: Entry) -> Entry:
-    if entry.wrong:
-        return entry
-    if not isinstance(entry.value, dict):
-        return entry._replace(wrong="it is no object")
-    if clash := entry.value.keys() & set(RESERVED):
-        return entry._replace(wrong=f"it has a property named {min(clash)}", value=[entry.value])
-    return entry
 
 
 # --- which streams there are
@@ -310,8 +301,8 @@ def _sampled(one: Form, files: Sequence[File]) -> tuple[dict[str, Column], list[
             for entry in reader.entries(SAMPLE):
                 if is_csv and not entry.wrong:
                     note(found, zip(reader.names or numbered(entry.value), entry.value, strict=True), kind_of_cell)
-                elif not is_csv and not (made := _object(entry)).wrong:
-                    note(found, made.value.items(), kind_of)
+                elif not is_csv and not entry.wrong:
+                    note(found, entry.value.items(), kind_of)
         except SourceError:
             skipped.append(file.name)
         finally:
