@@ -4,6 +4,7 @@ holds what `memory` says and a page or so. And when there is none left, the run 
 from __future__ import annotations
 
 import json
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,16 +79,18 @@ def count(folder: Path, table: str) -> int:
     return int(keys)
 
 
-def test_d6_a_fast_source_and_a_slow_destination(zygote: Zygote, small: int, tmp_path: Path) -> None:
-    ended = flood(zygote, tmp_path, dam=True, pages=50, records=50, columns=20, letters=1_000)
-    assert count(tmp_path, "floods") == 2_500
-    assert ended.peak - small < MEMORY + 35 * MB, "all 50 MB would take 65"
+def asked(ended: Ended) -> int:
+    """How many pages the source was asked for while nothing was loaded."""
+    (pages,) = re.findall("opens after ([0-9]+) pages", ended.output)
+    return int(pages)
 
 
-def test_d6_a_source_that_does_not_tell_how_large_its_pages_are(zygote: Zygote, small: int, tmp_path: Path) -> None:
-    ended = flood(zygote, tmp_path, shape="silent", pages=30, records=50, columns=20, letters=1_000)
+@pytest.mark.parametrize("shape", ["plain", "silent"])
+def test_d6_a_fast_source_and_a_slow_destination(zygote: Zygote, small: int, tmp_path: Path, shape: str) -> None:
+    ended = flood(zygote, tmp_path, dam=True, shape=shape, pages=30, records=50, columns=20, letters=1_000)
     assert count(tmp_path, "floods") == 1_500
-    assert ended.peak - small < MEMORY + 30 * MB, "all 30 MB would take 60"
+    assert asked(ended) <= 5, "one slice before the destination, one that waits, one that is read"
+    assert ended.peak - small < MEMORY + 60 * MB
 
 
 def test_d6_records_of_five_megabytes(zygote: Zygote, small: int, tmp_path: Path) -> None:
@@ -102,13 +105,14 @@ def test_d6_records_of_five_megabytes(zygote: Zygote, small: int, tmp_path: Path
 def test_d6_a_parent_with_a_hundred_thousand_children(zygote: Zygote, small: int, tmp_path: Path) -> None:
     ended = flood(zygote, tmp_path, shape="family", letters=250, replies=100_000)
     assert (count(tmp_path, "floods"), count(tmp_path, "replies")) == (1, 100_000)
-    assert ended.peak - small < MEMORY + 50 * MB, "all 30 MB of JSON would take 100"
+    assert ended.peak - small < MEMORY + 60 * MB, "all 30 MB of JSON would take 100"
 
 
 def test_d6_children_of_many_parents_that_are_fetched_ahead(zygote: Zygote, small: int, tmp_path: Path) -> None:
-    ended = flood(zygote, tmp_path, dam=True, shape="family", records=16, letters=10_000, replies=300)
+    ended = flood(zygote, tmp_path, dam=True, shape="family", records=16, letters=4_000, replies=300)
     assert (count(tmp_path, "floods"), count(tmp_path, "replies")) == (16, 4_800)
-    assert ended.peak - small < MEMORY + 80 * MB, "all that can be fetched ahead are 48 MB more"
+    assert asked(ended) < 24, "those under way, and what fits into the memory; the rest of the 49 waits"
+    assert ended.peak - small < MEMORY + 80 * MB
 
 
 def test_d6_a_thousand_columns(zygote: Zygote, small: int, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""A source that gives as much as one asks for, as fast as it can: pages made up when they are asked for, read from JSON
-text like those of an API. And an extension, `dam`, that makes the destination wait.
+"""A source that gives as much as one asks for, as fast as it can: pages made up when they are asked for, those of root
+streams read from JSON text like those of an API. And an extension, `dam`, that makes the destination wait.
 
 Config: `pages` of `records` each, a record having `columns` texts of `letters` letters; `shape` is the stream's:
 plain, silent (a plain one that does not tell how large its pages are) or family, where each record has `replies`
@@ -9,6 +9,7 @@ children in pages of 100. `letter` is what the texts are made of.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Generator, Hashable, Mapping
 from dataclasses import dataclass
@@ -77,10 +78,12 @@ class Flood:
         if parent is not None:
             each, pages = 100, -(-config["replies"] // 100)
         first = number * each + (0 if parent is None else parent["id"] * 1_000_000)
-        body = json.dumps([_record(first + i, config) for i in range(each)], ensure_ascii=False).encode()
-        records = parse.page(body)
+        records = [_record(first + i, config) for i in range(each)]
         following = number + 1 if number + 1 < pages else None
-        return Page(records=records, next=following, size=0 if config["shape"] == "silent" else len(body))
+        if parent is not None:  # several at a time: their texts would take more memory than what is held of them
+            return Page(records=records, next=following, size=each * config["columns"] * config["letters"])
+        body = json.dumps(records, ensure_ascii=False).encode()
+        return Page(records=parse.page(body), next=following, size=0 if config["shape"] == "silent" else len(body))
 
 
 class Dam:
@@ -97,6 +100,8 @@ class Dam:
     def load(self, batch: Batch) -> Generator[None, Receipt, Receipt]:
         while not self.open and time.monotonic() - flow.at < QUIET:
             time.sleep(0.02)
+        if not self.open:
+            print(f"the dam opens after {flow.asked} pages", file=sys.stderr)
         self.open = True
         return (yield)
 
