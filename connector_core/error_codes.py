@@ -201,6 +201,7 @@ SOURCE: Final[Mapping[str, Code]] = {
 
 DESTINATION: Final[Mapping[str, Code]] = {
     "unreachable": _code("The destination cannot be reached.", "Look at host, port, database and the network."),
+    "server_version": _code("The database server is too old.", "Upgrade it, or load into another one."),
     "connection_lost": _code("The connection broke while loading.", "Run again: nothing is half written."),
     "credentials": _code("The destination refused the login.", "Mend user and password of the destination."),
     "permission": _code("A right is missing.", "`check` lists what to grant."),

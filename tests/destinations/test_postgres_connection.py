@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,28 @@ def test_h17_the_name_and_certificate_are_checked_unless_it_stays_on_this_machin
 ) -> None:
     given = address({"host": host, "database": "d", "user": "u", **({"sslmode": asked} if asked else {})})
     assert given.parameters()["sslmode"] == mode
+
+
+# --- versions
+
+
+def test_a_server_that_is_too_old_is_refused_by_one_clear_line() -> None:
+    """A server of version 13 answers like this one but for its version, which it tells when it is connected to."""
+    running = shared()
+    with running.database() as name, proxy(running.port) as between:
+        major = b"server_version\0%d." % running.version
+        between.retell = lambda data: data.replace(major, b"server_version\x0013.")
+        url = running.url(name).replace(f":{running.port}/", f":{between.port}/")
+        for use in ("check", "commits"):
+            with destination.connect({"url": url}, "ns") as target, pytest.raises(DestinationError) as caught:
+                getattr(target, use)()
+            assert re.fullmatch(r"Postgres 13\.\d+ is older than 14", caught.value.message)
+            assert caught.value.hint == "load into a server of version 14 or newer; nothing was changed"
+            assert (caught.value.code, caught.value.exit_code) == ("server_version", 5)
+        between.retell = lambda data: data.replace(major, b"server_version\x0014.")
+        with destination.connect({"url": url}, "ns") as target:
+            assert "Postgres 1" in target.check()[0]
+            assert target.commits() == ()
 
 
 # --- credentials and certificates

@@ -19,12 +19,14 @@ answer, and cut the connection instead of handing that back; hand on nothing any
 
 @dataclass
 class Proxy:
-    """`judge(data)` decides about everything that clients send; `cut` counts what it has cut or frozen."""
+    """`judge(data)` decides about all that clients send, `retell(data)` is what they get of the server's answers;
+    `cut` counts what it has cut or frozen."""
 
     port: int
     upstream: tuple[str, int]
     tls: ssl.SSLContext | None = None
     judge: Callable[[bytes], Fate] = lambda data: "pass"
+    retell: Callable[[bytes], bytes] = bytes
     cut: int = 0
     seen: list[bytes] = field(default_factory=list)
     _open: list[socket.socket] = field(default_factory=list)
@@ -105,7 +107,7 @@ class Proxy:
                 if withheld.is_set():
                     break
                 if not frozen.is_set():
-                    client.sendall(data)
+                    client.sendall(self.retell(data))
         except OSError:
             pass
         finally:

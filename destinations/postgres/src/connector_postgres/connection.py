@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 DEFAULT_PORT = 5432
+OLDEST = 14  # older ones get no fixes any more
 CONNECT_TIMEOUT = 10
 LOCK_TIMEOUT = 60
 STATEMENT_TIMEOUT = 900
@@ -210,8 +211,9 @@ class Database:
             use_native_hstore=False,
         )
         try:
-            self._connection = engine.connect()
-            sql = PostgresSql(self._connection, place=str(self.address), adopt=self._adopt)
+            connection = self._connection = engine.connect()
+            self._check_version(connection.connection.driver_connection)
+            sql = PostgresSql(connection, place=str(self.address), adopt=self._adopt)
             self._settle(sql)
         except (psycopg.Error, DBAPIError) as error:
             self.close()
@@ -221,6 +223,19 @@ class Database:
     def _driver(self) -> psycopg.Connection[Any]:
         limit = self.address.statement_timeout * 1.5  # the server has had its chance to end the statement
         return _watched(limit).connect(**self.address.parameters(), autocommit=True, prepare_threshold=None)
+
+    def _check_version(self, driver: Any) -> None:
+        """The server has told its version when it was connected to."""
+        if driver.info.server_version >= OLDEST * 10_000:
+            return
+        told = driver.info.parameter_status("server_version")
+        self.close()
+        raise DestinationError(
+            f"Postgres {told} is older than {OLDEST}",
+            hint=f"load into a server of version {OLDEST} or newer; nothing was changed",
+            place=Place(url=str(self.address)),
+            code="server_version",
+        )
 
     def _settle(self, sql: PostgresSql) -> None:
         """The session's own settings; those that this server does not have are left out."""
