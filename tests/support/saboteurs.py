@@ -542,6 +542,7 @@ SABOTEURS: Mapping[str, tuple[Saboteur, Tests]] = {
     ),
     "balances_by_hand": (BalancesByHand(), "a_batch_whose_counts_do_not_balance"),
     "balances_passes_by_hand": (ChangesBatches(activation={"counts": {}}), "a_pass_whose_counts_do_not_balance"),
+    "forgets_copies": (ChangesBatches(activation={"copies": {}}), "rejects_without_a_key_stand_for"),
     "counts_no_repeats": (Skips(r'UPDATE "[^"]+"."_sdc_rejected"'), "rejects_are_kept_once_and_counted"),
     "keeps_settled_rejects": (Skips(r'DELETE FROM "[^"]+"."_sdc_rejected"'), "replayed_rejects_are_taken_out"),
     "forgets_older_shapes": (ForgetsOlder(), "older_shapes_are_counted"),
