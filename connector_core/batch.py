@@ -12,6 +12,7 @@ from connector_core.streams import Stream
 from connector_core.tables import Kind, RegisteredColumn, RegisteredTable, Rows, Table, Traits
 
 BatchKind = Literal["rows", "stage", "activate", "discard"]
+ActivationMode = Literal["replace", "append"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +143,7 @@ class Activation:
     key, how many records of the pass each stands for (see `Reject`); in mode replace all others stand for none.
     """
 
-    mode: Literal["replace", "append"] = "replace"
+    mode: ActivationMode = "replace"
     totals: Mapping[str, int | None] = field(default_factory=dict)
     kept_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
     may_delete: bool = True

@@ -18,6 +18,7 @@ from connector_core.streams import Stream
 
 Value = datetime | int
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+SHOWN = 200  # characters of a state that people are shown
 KEPT = 1_000  # records of the overlap that a bookmark remembers; beyond that they are read again and compared
 
 
@@ -36,7 +37,8 @@ class Bookmark:
     prefix, never above the run's upper bound. `seen` are keyed records of the overlap by the JSON text of their key,
     `counts` (streams without key) how often each `fingerprint` occurs in the overlap. `start` is the start date with
     which the reading began, `upper` the upper bound of the run, `key` the replication key whose `value` it is. `whole`
-    says that the table holds a full-table pass of a stream without key: no position in it can be gone on from."""
+    says that the table holds a full-table pass of a stream without key: no position in it can be gone on from. `state`
+    is a stateful stream's, in place of them all."""
 
     value: Value | None = None
     key: str | None = None
@@ -45,12 +47,18 @@ class Bookmark:
     seen: Mapping[str, Seen] = field(default_factory=dict)
     counts: Mapping[str, tuple[Value, int]] = field(default_factory=dict)
     whole: bool = False
+    state: Mapping[str, Any] | None = None
+
+    @property
+    def moved(self) -> bool:
+        """Whether it says more than where to begin."""
+        return self.value is not None or self.state is not None
 
     @property
     def begins(self) -> str | None:
-        """Where reading goes on, for people: the value, else the start date."""
-        value = _text(self.value if self.value is not None else self.start)
-        return None if value is None else str(value)
+        """Where reading goes on, for people: the value or the state, else the start date."""
+        found = shown(self.as_json()) if self.moved else _text(self.start)
+        return None if found is None else str(found)
 
     def as_json(self) -> dict[str, Any]:
         """The form in which it is stored; instants as canonical text."""
@@ -63,6 +71,7 @@ class Bookmark:
             "seen": [[key, _text(s.version), s.hash, s.complete] for key, s in self.seen.items()],
             "counts": [[digest, _text(version), count] for digest, (version, count) in self.counts.items()],
             **({"whole": True} if self.whole else {}),
+            **({} if self.state is None else {"state": self.state}),
         }
 
     @staticmethod
@@ -84,6 +93,7 @@ class Bookmark:
                 seen={key: Seen(version=_known(v), hash=h, complete=bool(c)) for key, v, h, c in stored["seen"]},
                 counts={digest: (_known(v), int(count)) for digest, v, count in stored["counts"]},
                 whole=bool(stored.get("whole")),
+                state=None if stored.get("state") is None else dict(stored["state"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(
@@ -91,6 +101,16 @@ class Bookmark:
                 hint=f"restore _sdc_commits from a backup, or read everything again: connector-core reset {stream}",
                 code="bookmark_unreadable",
             ) from error
+
+
+def shown(stored: Mapping[str, Any] | None) -> str | int | None:
+    """A stored bookmark for people: its value, or the beginning of its state as JSON; None where it has neither."""
+    value: str | int | None = (stored or {}).get("value")
+    state = (stored or {}).get("state")
+    if value is not None or state is None:
+        return value
+    told = text(state)
+    return told if len(told) <= SHOWN else f"{told[:SHOWN]}..."
 
 
 def fingerprint(record: Mapping[str, Any], discard: Collection[str] = ()) -> str:

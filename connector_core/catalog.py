@@ -26,6 +26,8 @@ def _orphan(child: Stream, before: dict[str, Stream]) -> str | None:
         return f"names {child.parent!r} as the parent of {child.name!r}, but no such stream comes before it"
     if parent.parent is not None:
         return f"names {parent.name!r} as the parent of {child.name!r}, which has a parent itself"
+    if parent.stateful:
+        return f"gives {child.name!r} the parent {parent.name!r}, which is stateful: such a stream has no children"
     if parent.replication == "incremental" and not child.primary_key:
         return (
             f"gives the stream {child.name!r} no primary key: when its parent {parent.name!r} is read again, "

@@ -52,6 +52,9 @@ CONFIGURATION: Final[Mapping[str, Code]] = {
         "`new` was given a name that no plugin can have or that is taken, or its folder exists or cannot be written.",
         "Give another name or another `--folder`.",
     ),
+    "tap_unknown": _code("The executable of a Singer tap is not there.", "Mend it, or `plugins install-tap`."),
+    "tap_install": _code("A tap could not be installed.", "Read what pip said; try it in an environment by hand."),
+    "property_needed": _code("A key is among the properties that are excluded.", "Take it out of `exclude`."),
     "plugin_claimed_twice": _code("Two distributions offer a plugin of one name.", "Uninstall all but one of them."),
     "site_url": _code(
         "The site's address is no https address of a host, or carries what an address must not carry.",
@@ -134,6 +137,29 @@ SOURCE: Final[Mapping[str, Code]] = {
     "file_format": _code("A file's name does not tell its format.", "Set `format` for the stream."),
     "key_untyped": _code(
         "No sample has a value of the primary key, so that its type is not known.", "Say it in `types` of the stream."
+    ),
+    "tap_start": _code("A Singer tap cannot be started.", "Look at the file, its rights and its first line."),
+    "tap_catalog": _code(
+        "What a tap writes with `--discover` is no catalog.", "Try it by hand; a tap has to be able to discover."
+    ),
+    "tap_failed": _code(
+        "A tap ended with an exit code, or by a signal.",
+        "Its last words are in the message and the log. The next run goes on from the last STATE.",
+    ),
+    "tap_silent": _code(
+        "A tap said nothing for `silence_seconds`, and was ended.", "Look at its source, or raise the setting."
+    ),
+    "tap_output": _code(
+        "A tap wrote something that is no message, not allowed there or not supported.",
+        "Look at the captured line; tell the tap's author. The next run goes on from the last STATE.",
+    ),
+    "tap_version": _code(
+        "A tap did not activate a version of a table, or changed it while reading.",
+        "Nothing was replaced. Run again; look at the tap's log.",
+    ),
+    "state_missing": _code(
+        "A stream without primary key ended with records that the source's state does not cover.",
+        "They are read again. Read it as a full table, or give it a primary key.",
     ),
     "connection": _code("No connection, or it broke.", "Look at the address, the network and the source's status."),
     "timeout": _code("No complete answer in time.", "Run again later, or raise the source's `request_timeout`."),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from connector_core.batch import Activation, Counts, Reject, RejectIdentity
+from connector_core.batch import Activation, ActivationMode, Counts, Reject, RejectIdentity
 from connector_core.bookmarks import Bookmark, Passed, Position, fingerprint
 from connector_core.budget import Stopped
 from connector_core.children import ChildPages, Parent, ParentGone
@@ -218,9 +218,13 @@ class Reader:
             if self._builder.rejects:  # they are kept even if the activation is refused
                 self._slices.put(self._builder.close())
             self._position.finish()
-            counts = {name: _since(before[name], c) for name, c in self._builder.totals.items()}
+            counts = {name: since(before[name], c) for name, c in self._builder.totals.items()}
+            mode: ActivationMode = "replace" if self._replaces else "append"
+            bookmark = self._position.bookmark(self._bound.upper) if self._incremental else None
+            if not self._incremental and not self.root.primary_key:  # an older position would add its rows once more
+                bookmark = Bookmark(start=self._position.start, upper=self._bound.upper, whole=True)
             try:
-                self._activate(seen, counts)
+                self._activate(seen, counts, mode=mode, bookmark=bookmark)
                 return
             except ActivationError as error:
                 self._reports.discarded({name: Counts(discarded=c.extracted) for name, c in counts.items()})
@@ -234,9 +238,12 @@ class Reader:
         with suppress(Stopped):
             self._slices.put(Slice(kind="discard", stream=self.root.name))
 
-    def _activate(self, seen: Pass, counts: Mapping[str, Counts]) -> None:
+    def _activate(
+        self, seen: Pass, counts: Mapping[str, Counts], *, mode: ActivationMode, bookmark: Bookmark | None
+    ) -> None:
+        """Make what was staged, and what is left in the builder, visible in one transaction, and wait for it."""
         activation = Activation(
-            mode="replace" if self._replaces else "append",
+            mode=mode,
             totals={self.root.name: seen.total},
             kept_keys=seen.kept,
             may_delete=not seen.keyless_reject,
@@ -246,10 +253,7 @@ class Reader:
             counts=counts,
             copies=seen.copies,
         )
-        bookmark = self._position.bookmark(self._bound.upper) if self._incremental else None
-        if not self._incremental and not self.root.primary_key:  # an older position would add its rows once more
-            bookmark = Bookmark(start=self._position.start, upper=self._bound.upper, whole=True)
-        ready = replace(self._builder.close(bookmark), kind="activate", activation=activation)
+        ready = replace(self._builder.close(bookmark, kind="activate"), activation=activation)
         self._slices.put(ready)
         while True:
             try:
@@ -506,7 +510,7 @@ def _old_enough(version: datetime | int | None, served: datetime | None) -> bool
     return not isinstance(version, datetime) or (served is not None and served >= version + SETTLED)
 
 
-def _since(before: Counts, now: Counts) -> Counts:
+def since(before: Counts, now: Counts) -> Counts:
     """What was counted between two totals; whether a record is staged is not known here."""
     return Counts(
         extracted=now.extracted - before.extracted,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import singledispatch
 from typing import NamedTuple
 
+from connector_core.bookmarks import shown
 from connector_core.config.units import spoken
 from connector_core.events import (
     BatchLoaded,
@@ -70,7 +71,7 @@ class Journal:
         if isinstance(event, StreamStarted):
             self._bookmarks[event.stream] = event.since
         elif isinstance(event, BatchLoaded) and (moved := event.receipt.bookmark) and not moved.get("whole"):
-            stream, value = event.receipt.stream, str(moved.get("value"))
+            stream, value = event.receipt.stream, str(shown(moved))
             if value != self._bookmarks.get(stream):
                 extra = {"component": "destination", "stream": stream}
                 log.info("state update: %s = %s", stream, value, extra=extra)

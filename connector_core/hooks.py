@@ -74,6 +74,19 @@ class Hooks:
         """See `hookspecs.authenticate`."""
         return self._call("authenticate", object, self._source, Place(), config=config)
 
+    @contextmanager
+    def client(self, config: Mapping[str, Any]) -> Iterator[Any]:
+        """The client of a run, closed at its end if it has a `close`. What that raises is logged: the run is over."""
+        client = self.authenticate(config)
+        try:
+            yield client
+        finally:
+            if callable(close := getattr(client, "close", None)):
+                try:
+                    close()
+                except Exception:
+                    log.warning("the source's client could not be closed", exc_info=True)
+
     def discover(self, config: Mapping[str, Any], client: Any) -> Catalog:
         """See `hookspecs.discover`."""
         answer: Catalog = self._call("discover", Catalog, self._source, Place(), config=config, client=client)

@@ -38,7 +38,8 @@ def authenticate(config: Mapping[str, Any]) -> Any:
     Owner: the source; once a run, before `discover`; not called when the destination cannot be claimed. `config` is
     the plugin's own section, checked against its schema, secrets as plain text. The client is used from several
     threads at once. Needs no request; when it makes one and the credentials are refused it raises `AuthError`, which
-    is never retried. Must not return None.
+    is never retried. If the client has a method `close`, it is called when the run is over, however it ended: what the
+    source has opened or started ends there. Must not return None.
     """
 
 

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 from connector_core import beginning, captured, claiming, extraction_log, hanging
 from connector_core.batch import Claim, Counts, Receipt, Target
-from connector_core.bookmarks import Bookmark
+from connector_core.bookmarks import Bookmark, shown
 from connector_core.budget import Budget, Stopped
 from connector_core.clock import Clock, SystemClock
 from connector_core.config import Config, Connector
@@ -55,6 +55,7 @@ from connector_core.redact import redactor
 from connector_core.run_report import RunOptions, RunReport
 from connector_core.shape import Shaper
 from connector_core.slices import Cut, Slice, SliceQueue, room
+from connector_core.stateful import StatefulReader
 from connector_core.streams import Page, Stream
 from connector_core.tally import Tally
 from connector_core.validate import SchemaError, Validator
@@ -233,11 +234,13 @@ class Run:
 
     def _run(self, hooks: Hooks, work: Work) -> None:
         connector, config = self._connector, self._config
-        with hooks.connect(config.destination_config(connector.destination), connector.namespace) as target:
+        with ExitStack() as held:
+            to = config.destination_config(connector.destination)
+            target = held.enter_context(hooks.connect(to, connector.namespace))
             claim = self._claim(hooks, target)
             source_config = config.source_config(connector.key)
             with config.blamed("connectors", connector.key, "config"):
-                client = hooks.authenticate(source_config)
+                client = held.enter_context(hooks.client(source_config))
             log.info("claimed epoch %d of %s; asking for the streams", claim.epoch, connector.namespace)
             fetch = Fetcher(
                 hooks,
@@ -326,7 +329,8 @@ class Run:
         for family in session.families:
             root = family[0]
             reader = self._reader(family, session, slices, pool, bookmark=bookmarks[root.name], cut=cut)
-            since = bookmarks[root.name].begins if root.replication == "incremental" else None
+            begun = root.replication == "incremental" and (bookmarks[root.name].moved or not root.stateful)
+            since = bookmarks[root.name].begins if begun else None
             self._tell(StreamStarted, stream=root.name, since=since)
             threads.append(
                 threading.Thread(target=self._read, args=(reader, done, slices), name=f"read-{root.name}", daemon=True)
@@ -349,13 +353,13 @@ class Run:
         roots = [family[0] for family in session.families]
         found = beginning.bookmarks(roots, session.claim.bookmarks)
         for root in roots:
-            if found[root.name].whole and root.replication == "incremental" and not root.primary_key:
+            if found[root.name].whole and root.replication == "incremental" and not (root.primary_key or root.stateful):
                 self._warn(
                     f"{root.name!r} was read as a whole before and has no primary key: it is read again from its start "
                     "date, and what is read then takes the place of its rows"
                 )
         for name, bookmark in found.items():
-            if bookmark.value is None and session.claim.bookmarks.get(name, {}).get("value") is not None:
+            if not bookmark.moved and session.claim.bookmarks.get(name, {}).get("value") is not None:
                 self._warn(f"the replication key of {name!r} is another one now: it is read again from its start date")
         known = self._ledger.start_date(key)
         start = beginning.start_date(
@@ -379,7 +383,8 @@ class Run:
         cut: Cut,
     ) -> Reader:
         connector = self._connector
-        return Reader(
+        kind = StatefulReader if family[0].stateful else Reader
+        return kind(
             [session.shaper(stream) for stream in family],
             bookmark=bookmark,
             fetch=session.fetch,
@@ -393,7 +398,7 @@ class Run:
             reports=self._reports(),
             deletes=Deletes(most=connector.most_deleted, allowed=frozenset(self._options.allow_deletes)),
             out_of_time=lambda: self._out_of_time,
-            again=bookmark.value is None and _was_read(session.claim, family[0]),
+            again=not bookmark.moved and _was_read(session.claim, family[0]),
             rewrite=frozenset(s.name for s in family if connector.stream(s.name).unchanged == "rewrite"),
         )
 
@@ -584,7 +589,7 @@ class Run:
 def _was_read(claim: Claim, root: Stream) -> bool:
     """Whether an earlier run has moved the bookmark of this stream, or has filled its table as a whole."""
     stored = claim.bookmarks.get(root.name) or {}
-    return stored.get("value") is not None or bool(stored.get("whole"))
+    return shown(stored) is not None or bool(stored.get("whole"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
@@ -60,7 +60,7 @@ def plan(connector: Connector, *, fetch: Fetcher, target: Target, start: datetim
     found = beginning.bookmarks([family[0] for family in families], known.bookmarks)
     begin = beginning.start_date(connector, known=start, found=found, confirmed=False, now=now)
     found = {
-        name: bookmark if bookmark.start else Bookmark(start=begin, value=bookmark.value)
+        name: bookmark if bookmark.start else replace(bookmark, start=begin)
         for name, bookmark in beginning.resume(found, start=begin, full=False).items()
     }
     streams = tuple(_stream(family, found[family[0].name], fetch, catalog.served_at) for family in families)
@@ -88,7 +88,10 @@ def _stream(family: Sequence[Stream], bookmark: Bookmark, fetch: Fetcher, served
     lower = (bookmark.value if bookmark.value is not None else bookmark.start) if incremental else None
     if isinstance(lower, datetime) and root.lookback:
         lower -= root.lookback
-    page = fetch.page(root, Window(lower=lower, upper=served_at, overlap=root.overlap), None, None)
+    window = Window(lower=lower, upper=served_at, overlap=root.overlap)
+    if root.stateful:
+        window = Window(upper=served_at, state=bookmark.state)
+    page = fetch.page(root, window, None, None)
     records, calls, exact = _size(page)
     asked = {child.name: _asked(child, page, records, fetch) for child in children}
     if asked:

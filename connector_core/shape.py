@@ -249,7 +249,7 @@ class Shaper:
 
     def _without_version(self, reading: Reading) -> dict[int, Problem]:
         """Without a primary key a record without replication key would be stored again by every run: it is rejected."""
-        if self.stream.primary_key or self.stream.replication != "incremental":
+        if self.stream.primary_key or self.stream.replication != "incremental" or self.stream.stateful:
             return {}
         problem = Problem(
             code="bad_replication_key",

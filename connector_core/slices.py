@@ -113,20 +113,21 @@ class Builder:
         """Whether there is anything to commit."""
         return bool(self._records or self._rejects or any(c.extracted for c in self._counts.values()))
 
-    def close(self, bookmark: Bookmark | None = None) -> Slice:
-        """The slice collected so far; the builder is empty again."""
+    def close(self, bookmark: Bookmark | None = None, *, kind: BatchKind | None = None) -> Slice:
+        """The slice collected so far, as another `kind` of batch where that is given; the builder is empty again."""
+        kind = kind or self._kind
         parts = tuple(
             merge(
                 shaper.layout,
                 self._chunks[name],
-                counts=self._counts[name] if self._kind == "rows" else Counts(),
+                counts=self._counts[name] if kind == "rows" else Counts(),
                 rewrite=name in self._rewrite,
                 known=self._known[name],
             )
             for name, shaper in self._shapers.items()
         )
         ready = Slice(
-            kind=self._kind,
+            kind=kind,
             stream=self._root,
             parts=parts,
             rejects=tuple(self._rejects),

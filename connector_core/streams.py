@@ -41,7 +41,9 @@ class Stream:
     otherwise the bookmark moves only with the last commit of a pass. `overlap` is how far before the bookmark a
     source reads again (a time span for instants, ignored for integers). A child names its `parent` and is asked for
     once per parent record for which the parent-record predicate `when` holds. `after` names root streams that must
-    have been extracted first. `lookback` re-reads a window before the bookmark (needs a key).
+    have been extracted first. `lookback` re-reads a window before the bookmark (needs a key). `stateful` says that the
+    source itself keeps where an incremental root stream goes on, in `Page.state`: it has no replication key, and of
+    two versions of a record the one that was read last wins.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Stream:
     when: Callable[[Mapping[str, Any]], bool] = _always
     after: tuple[str, ...] = ()
     discard: frozenset[str] = frozenset()
+    stateful: bool = False
 
     def key_of(self, record: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The primary key's values, or None when there is no key or a part is missing or not text, integer or date."""
@@ -71,12 +74,14 @@ class Window:
 
     `lower` is the bookmark or the start date (inclusive; an aware UTC datetime or an integer), `overlap` how far before
     it to read again, `upper` the upper bound of the run (the `Date` of its first response, None until that is known):
-    records above it may be returned, they are stored and move nothing.
+    records above it may be returned, they are stored and move nothing. `state`, for a stateful stream, is the last
+    `Page.state` that was committed, None to begin.
     """
 
     lower: datetime | int | None = None
     upper: datetime | None = None
     overlap: timedelta = timedelta(0)
+    state: Mapping[str, Any] | None = None
 
     @property
     def since(self) -> datetime | int | None:
@@ -107,6 +112,12 @@ class Page:
     came from memory). `settled` is the replication key below which (less the overlap) no record will come on later
     pages of this pass; None means the greatest of this page, for streams in ascending order. `notes` are remarks for
     the log, for instance a total that is not a number.
+
+    Of a stateful stream: `state` (JSON) is where the next run goes on once everything up to the end of this page is
+    stored; None where the source cannot go on from here. It is committed in the transaction of the records that it
+    covers. Records with a key may be stored before, and are read again after a failure; without a key they wait for it
+    in staging tables. `replaces`, at the latest on the first page with records, says that the pass takes the place of
+    all that is stored.
     """
 
     records: Sequence[Any]
@@ -119,6 +130,8 @@ class Page:
     requests: int = 1
     settled: datetime | int | None = None
     notes: tuple[str, ...] = ()
+    state: Mapping[str, Any] | None = None
+    replaces: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector_core.batch import Counts, Receipt, SchemaChange, TableCount
+from connector_core.bookmarks import shown
 from connector_core.errors import ConnectorError
 from connector_core.slices import Slice
 
@@ -33,7 +34,7 @@ class Tally:
         for table, count in receipt.tables.items():
             self.tables[table] = self.tables.get(table, TableCount()) + count
         if receipt.bookmark is not None and not receipt.bookmark.get("whole"):
-            self.bookmarks[receipt.stream] = receipt.bookmark.get("value")
+            self.bookmarks[receipt.stream] = shown(receipt.bookmark)
         for reject in ready.rejects:
             self.rejects[reject.code] = self.rejects.get(reject.code, 0) + 1
         self.changes.extend(receipt.changes)

@@ -114,6 +114,11 @@ def check_schema(stream: Stream) -> None:
             problem = f"the primary key {name!r} must be declared as text, an integer, a date or an instant"
             raise SchemaError(f"stream {stream.name!r}: {problem}")
     version = stream.replication_key
+    if stream.stateful:
+        if stream.replication != "incremental" or version is not None or stream.parent is not None:
+            problem = "what is stateful must be an incremental root stream without replication key"
+            raise SchemaError(f"stream {stream.name!r}: {problem}")
+        return
     if stream.replication != "incremental" or (version is None and stream.parent is not None):
         return  # the bookmark of a child is its parent's
     kinds = declared.properties.get(version or "", OPEN).kinds

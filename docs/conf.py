@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 NAVIGATION: Mapping[str, Sequence[str]] = {
     "Begin": ("first-hour", "tables", "scheduling"),
-    "Sources and destinations": ("files", "duckdb", "postgres", "snowflake", "sandbox"),
+    "Sources and destinations": ("files", "singer", "duckdb", "postgres", "snowflake", "sandbox"),
     "Operate": ("deploy", "operations"),
     "Write a plugin": (
         "write-a-source",

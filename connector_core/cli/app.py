@@ -12,6 +12,7 @@ from connector_core.cli.ledger_commands import ledger_commands
 from connector_core.cli.new_commands import new_commands
 from connector_core.cli.options import Json, Names
 from connector_core.cli.options import perform as _run
+from connector_core.cli.plugin_commands import plugin_commands, plugins
 from connector_core.cli.schedule_commands import schedule_commands, webhook_commands
 from connector_core.cli.session import DEFAULT_FILE, Session
 from connector_core.errors import ConfigError
@@ -36,6 +37,7 @@ rejects = typer.Typer(help="Rejected records: list them, try them again.", no_ar
 app.add_typer(rejects, name="rejects")
 app.add_typer(webhook_commands, name="webhook")
 app.add_typer(new_commands, name="new")
+app.add_typer(plugin_commands, name="plugins")
 
 
 def invoke(argv: Sequence[str]) -> int:
@@ -207,18 +209,6 @@ def status(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def plugins(context: typer.Context, as_json: Json = False) -> None:
-    """List installed sources, destinations and extensions, and which distribution each comes from."""
-
-    def work(session: Session) -> int:
-        from connector_core.cli.plugins import plugins as command
-
-        return command(session, as_json=as_json)
-
-    _run(context, work)
-
-
-@app.command()
 def describe(
     context: typer.Context,
     plugin: Annotated[str, typer.Argument(metavar="PLUGIN", help="Name of a plugin, for instance desk.")],
@@ -276,9 +266,9 @@ app.registered_commands.extend(schedule_commands.registered_commands)
 def commands() -> dict[str, Any]:
     """Every command with its function, groups as `group command`: what the documents have to mention."""
     own = {_name(info): info.callback for info in app.registered_commands}
-    groups = {"rejects": rejects, "webhook": webhook_commands, "new": new_commands}
+    groups = {"rejects": rejects, "webhook": webhook_commands, "new": new_commands, "plugins": plugin_commands}
     grouped = {f"{name} {_name(i)}": i.callback for name, group in groups.items() for i in group.registered_commands}
-    return {**own, **grouped}
+    return {**own, "plugins": plugins, **grouped}
 
 
 def _name(info: Any) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -100,9 +101,10 @@ def _tried(session: Session, part: str, work: Callable[[], list[str]], *, keep: 
         return Checked(part=part, ok=False, found=[str(error)], code=error.code, exit_code=error.exit_code)
 
 
+@contextmanager
 def fetcher(
     session: Session, hooks: Hooks, config: Config, connector: Connector, *, within: float = math.inf
-) -> Fetcher:
+) -> Iterator[Fetcher]:
     """Signs in at the source and calls it as a run does: within the call budget, repeating what may pass, but nothing
     later than `within` seconds after it was asked first."""
 
@@ -126,25 +128,26 @@ def fetcher(
         longest_wait=connector.longest_wait,
         within=within,
     )
-    with config.blamed("connectors", connector.key, "config"):
-        client = hooks.authenticate(settings)
-    return Fetcher(hooks, settings, client, budget=budget, rules=rules, clock=clock, stop=stop, waiting=waiting)
+    with ExitStack() as held:
+        with config.blamed("connectors", connector.key, "config"):
+            client = held.enter_context(hooks.client(settings))
+        yield Fetcher(hooks, settings, client, budget=budget, rules=rules, clock=clock, stop=stop, waiting=waiting)
 
 
 def _source(session: Session, hooks: Hooks, config: Config, connector: Connector) -> list[str]:
     """Sign in, list the streams, and ask for one page where that needed no call: else a wrong credential of a declared
     source would be found by the first run only."""
-    with config.blamed("connectors", connector.key, "config"):
-        fetch = fetcher(session, hooks, config, connector, within=PATIENCE)
-        catalog = fetch.discover()
-    _known_streams(connector, catalog)
-    roots = (one for one in catalog.streams if one.parent is None and connector.stream(one.name).selected)
-    calls, first = catalog.requests, next(roots, None)
-    if not calls and first is not None:
-        yesterday = SystemClock().now().replace(microsecond=0) - timedelta(days=1)
-        lower = yesterday if first.replication == "incremental" else None
+    with fetcher(session, hooks, config, connector, within=PATIENCE) as fetch:
         with config.blamed("connectors", connector.key, "config"):
-            calls = fetch.page(first, Window(lower=lower, upper=catalog.served_at), None, None).requests
+            catalog = fetch.discover()
+        _known_streams(connector, catalog)
+        roots = (one for one in catalog.streams if one.parent is None and connector.stream(one.name).selected)
+        calls, first = catalog.requests, next(roots, None)
+        if not calls and first is not None:
+            yesterday = SystemClock().now().replace(microsecond=0) - timedelta(days=1)
+            lower = yesterday if first.replication == "incremental" and not first.stateful else None
+            with config.blamed("connectors", connector.key, "config"):
+                calls = fetch.page(first, Window(lower=lower, upper=catalog.served_at), None, None).requests
     names = ", ".join(stream.name for stream in catalog.streams)
     return [f"{counted(len(catalog.streams), 'stream')} ({names}), {counted(calls, 'call')}", *catalog.notes]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
+from connector_core.bookmarks import shown
 from connector_core.cli.logs import SHORT, find_run
 from connector_core.cli.output import as_json as plain
 from connector_core.cli.output import instant, print_json, print_line, print_table
@@ -150,10 +151,10 @@ def _rows(tables: Sequence[TableLoads], *, expand: bool) -> Iterable[tuple[objec
         )
 
 
-def _value(bookmark: Any) -> str:
-    value = (bookmark or {}).get("value")
-    return "" if value is None else str(value)
-
-
 def _json(session: Session, loads: Loads, run: Run | None) -> dict[str, Any]:
     return {**plain(loads, session.redact), "run": plain(run, session.redact) if run else None}
+
+
+def _value(bookmark: Any) -> str:
+    value = shown(bookmark)
+    return "" if value is None else str(value)

@@ -28,8 +28,11 @@ def planned(session: Session, names: Collection[str], *, as_json: bool) -> int:
     with session.ledger_if_there(config) as ledger:
         for index, connector in enumerate(session.chosen(config, names)):
             hooks = assemble(connector, config)
-            fetch = fetcher(session, hooks, config, connector)
-            with hooks.connect(config.destination_config(connector.destination), connector.namespace) as target:
+            to = config.destination_config(connector.destination)
+            with (
+                fetcher(session, hooks, config, connector) as fetch,
+                hooks.connect(to, connector.namespace) as target,
+            ):
                 start = ledger.start_date(connector.key) if ledger else None
                 found = plan(connector, fetch=fetch, target=target, start=start, now=clock.now())
             one = entry(connector)

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Collection
 
+from connector_core.bookmarks import shown
 from connector_core.cli.output import as_json as plain
 from connector_core.cli.output import instant, print_json, print_line, print_table
 from connector_core.cli.session import Session
@@ -52,7 +53,7 @@ def _print(plan: ResetPlan, namespace: str) -> None:
     rows = [
         (
             family.stream,
-            (family.bookmark or {}).get("value") or "full table",
+            shown(family.bookmark) or "full table",
             ", ".join(family.tables),
             family.rows,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from connector_core.bookmarks import shown
 from connector_core.cli.output import as_json as plain
 from connector_core.cli.output import instant, print_json, print_line, print_table
 from connector_core.cli.schedule import agenda, described, upcoming
@@ -123,8 +124,7 @@ def _print_streams(session: Session, found: ConnectorStatus) -> None:
     rows = []
     for one in found.streams:
         older = ", ".join(f"{count:,} in {stream}" for stream, count in one.older.items() if count)
-        at = (one.bookmark or {}).get("value")
-        rows.append((one.stream, at, one.counts.loaded, one.rows, instant(one.committed_at), older))
+        rows.append((one.stream, shown(one.bookmark), one.counts.loaded, one.rows, instant(one.committed_at), older))
     headers = ["stream", "bookmark", "records loaded", "rows written", "last commit", "rows of an older shape"]
     print_table(headers, rows, numbers=(2, 3), indent=2)
 

@@ -78,7 +78,10 @@ def _marked(schema: Mapping[str, Any], section: Any, mark: Callable[[Mapping[str
 
 
 def _property(schema: Mapping[str, Any], key: str) -> Any:
-    return schema.get("properties", {}).get(key, schema.get("additionalProperties"))
+    if key in (own := schema.get("properties", {})):
+        return own[key]
+    by_pattern = (inner for pattern, inner in schema.get("patternProperties", {}).items() if re.search(pattern, key))
+    return next(by_pattern, schema.get("additionalProperties"))
 
 
 def _applicable(root: Mapping[str, Any], schema: Any, seen: tuple[str, ...] = ()) -> Iterator[Mapping[str, Any]]:

@@ -254,7 +254,7 @@ def test_any_source_and_destination_is_asked_by_its_own_schema(tmp_path: Path) -
     folder = tmp_path / "here"
     folder.mkdir()
     answers = [
-        ("Source (acme, desk, files): ", "acme"), ("[Acme]: ", ""), ("Version (1, 2): ", "2"),
+        ("Source (acme, desk, files, singer): ", "acme"), ("[Acme]: ", ""), ("Version (1, 2): ", "2"),
         ("site (Address of the site): ", "ftp://x"), ("site (Address of the site): ", "https://x"),
         ("Token from the admin page", "canary-token"),
         ("Another setting, by its name (strict, mode", "strict"), ("strict: ", "perhaps"), ("strict: ", "true"),

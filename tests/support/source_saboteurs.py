@@ -237,6 +237,16 @@ class SettlesTooMuch(Saboteur):
         return replace(page, settled=datetime(2100, 1, 1, tzinfo=UTC))
 
 
+class LosesItsPlace(Saboteur):
+    """Its state covers everything, wherever it comes."""
+
+    def found(self, streams: tuple[Stream, ...], client: Any) -> tuple[Stream, ...]:
+        return tuple(replace(one, replication_key=None, stateful=True) for one in streams if one.parent is None)
+
+    def page(self, ask: Callable[..., Page], client: Any, window: Window, asked: tuple[Any, ...]) -> Page:
+        return Page(records=[]) if window.state else replace(ask(), state={"read": True})
+
+
 # --- the wire
 
 
@@ -361,6 +371,7 @@ SABOTEURS: Mapping[str, tuple[Callable[[], Saboteur], str]] = {
     "new_keys": (NewKeys, "discover_names_the_same"),
     "children_first": (ChildrenFirst, "discover_puts_parents_first"),
     "hides_its_key": (HidesItsKey, "declare_their_keys"),
+    "loses_its_place": (LosesItsPlace, "a_state_goes_on"),
     "generates": (Generates, "one_finished_page"),
     "has_no_items": (HasNoItems, "records_to_judge"),
     "consumes": (Consumes, "same_page_twice"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,9 +45,12 @@ class LocalSourceContract(DeclarationsContract, PagesContract, WindowsContract):
         raise LookupError(f"{type(self).__name__} needs a fixture `config`: what `authenticate` gets")
 
     @pytest.fixture
-    def connect(self, source: Any, config: Mapping[str, Any]) -> Callable[[], SourceReader]:
+    def connect(self, source: Any, config: Mapping[str, Any]) -> Iterator[Callable[[], SourceReader]]:
         """Begins another run: authenticates and discovers."""
-        return lambda: SourceReader(source, config, start=self.start, parents=self.parents)
+        with ExitStack() as runs:
+            yield lambda: runs.enter_context(
+                closing(SourceReader(source, config, start=self.start, parents=self.parents))
+            )
 
     @pytest.fixture
     def reading(self, connect: Callable[[], SourceReader]) -> SourceReader:

@@ -9,7 +9,7 @@ from typing import Any
 
 from connector_core.parse import Unstorable
 from connector_core.streams import Page, Unreadable
-from connector_core.testing.sources.reader import SourceReader, Target, objects, versions
+from connector_core.testing.sources.reader import SourceReader, Target, begins_with_a_key, objects, versions
 
 AT_ONCE = 8
 """Threads that ask at once."""
@@ -63,7 +63,7 @@ class PagesContract:
                 assert not stream.primary_key or stream.key_of(record) is not None, (
                     f"stream {stream.name!r}: a record lacks {stream.primary_key}: it has {sorted(record)}"
                 )
-            if stream.replication == "incremental" and parent is None:
+            if begins_with_a_key(stream):
                 versions(stream, records)
 
     def test_different_records_have_different_keys(self, reading: SourceReader) -> None:

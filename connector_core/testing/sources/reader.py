@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
@@ -30,18 +31,23 @@ class SourceReader:
         manager.register(source)
         self.hooks = Hooks(manager, source=Origin(plugin="source"), destination=Origin(plugin="none"))
         self.config, self._start, self._parents = config, start, parents
-        self.client = self.hooks.authenticate(config)
+        self._held = ExitStack()
+        self.client = self._held.enter_context(self.hooks.client(config))
         self.catalog: Catalog = self.hooks.discover(config, self.client)
+
+    def close(self) -> None:
+        """The run is over."""
+        self._held.close()
 
     @property
     def incremental(self) -> list[Stream]:
         """The root streams that are read from a replication key on."""
-        return [stream for stream in self.catalog.streams if stream.replication == "incremental" and not stream.parent]
+        return [stream for stream in self.catalog.streams if begins_with_a_key(stream)]
 
     def window(self, stream: Stream, lower: datetime | int | None = None) -> Window:
         """The window of a run that goes on from `lower`; None: the first run."""
         upper = self.catalog.served_at
-        if stream.parent is not None or stream.replication != "incremental":
+        if not begins_with_a_key(stream):
             return Window(upper=upper)
         if lower is None and declared(stream) != "integer":
             lower = self._start
@@ -91,6 +97,11 @@ class SourceReader:
 def objects(page: Page) -> list[Record]:
     """The records of a page that are objects; the engine rejects the others."""
     return [record for record in page.records if isinstance(record, dict)]
+
+
+def begins_with_a_key(stream: Stream) -> bool:
+    """Whether it is a root stream that is read from a replication key on."""
+    return stream.replication == "incremental" and stream.parent is None and not stream.stateful
 
 
 def declared(stream: Stream) -> str:

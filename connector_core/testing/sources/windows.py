@@ -6,7 +6,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector_core.streams import Record, Stream
+from connector_core.streams import Record, Stream, Window
 from connector_core.testing.sources.reader import SourceReader, objects, versions
 
 
@@ -48,6 +48,18 @@ class WindowsContract:
                     )
                 reached = page.settled if page.settled is not None else max(values, default=None)
                 settled = reached if settled is None else max(settled, reached or settled)
+
+    def test_a_state_goes_on_after_the_records_that_it_covers(self, reading: SourceReader) -> None:
+        for stream in (stream for stream in reading.catalog.streams if stream.stateful):
+            pages = [page for _, page in reading.walk((stream, None))]
+            for number, page in enumerate(pages):
+                if page.state is not None:
+                    left = [key(stream, one) for later in pages[number + 1 :] for one in objects(later)]
+                    goes_on = Window(upper=reading.catalog.served_at, state=page.state)
+                    found = [key(stream, one) for one in reading.records((stream, None), goes_on)]
+                    assert set(left) <= set(found), f"stream {stream.name!r}: {page.state} covers what was not given"
+                    if not stream.primary_key:
+                        assert sorted(found) == sorted(left), f"stream {stream.name!r}: records come again"
 
 
 def key(stream: Stream, record: Record) -> Any:
