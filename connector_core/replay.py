@@ -17,7 +17,7 @@ from connector_core.instants import from_datetime
 from connector_core.ledger import Ledger
 from connector_core.pipeline import Session, run_connector
 from connector_core.run_report import RunOptions, RunReport
-from connector_core.shape import Shaper, merge
+from connector_core.shape import Shaped, Shaper, merge
 from connector_core.slices import Slice
 from connector_core.streams import Stream
 
@@ -89,12 +89,13 @@ def _replay(
     """Load what is good now of one stream's rejects, each as many times as it stands for records of the source."""
     now = from_datetime(clock.now())
     each = [reject for reject in rejects for _ in range(reject.rows)]
-    superseded = [reject for reject in rejects if not reject.rows]
-    records = [parse.page(reject.record.encode()) for reject in each]
-    shaped = shaper.page(records, extracted_at=now, received_at=now, rejected_at=now)
-    if not shaped.positions and not superseded:
-        return
+    shaped = _shaped(shaper, each, now)
     good = [each[position] for position in shaped.positions]
+    none = [reject for reject in rejects if not reject.rows]
+    # a shaper of their own, so that no column is made for what is not loaded
+    superseded = [none[i] for i in _shaped(session.shaper(shaper.stream), none, now).positions] if none else []
+    if not good and not superseded:
+        return
     counts = Counts(extracted=len(good) + len(superseded), superseded=len(superseded))
     part = merge(shaper.layout, [shaped.chunk], counts=counts)
     received = [reject.rejected_at for reject in good]  # what was read later is newer
@@ -109,3 +110,8 @@ def _replay(
             f"{len(superseded):,} rejected records of {shaper.stream.name!r} were not added and are no longer kept: "
             "a later pass has read them again, or the next one will"
         )
+
+
+def _shaped(shaper: Shaper, rejects: Sequence[Reject], now: str) -> Shaped:
+    records = [parse.page(reject.record.encode()) for reject in rejects]
+    return shaper.page(records, extracted_at=now, received_at=now, rejected_at=now)

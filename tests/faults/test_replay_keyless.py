@@ -115,6 +115,17 @@ def test_the_rejects_of_a_pass_that_was_refused_are_left_to_the_next_one(tmp_pat
     assert numbers(shop) == [0, 1]
 
 
+def test_what_is_still_bad_stays_although_its_pass_is_gone_and_makes_no_column(tmp_path: Path) -> None:
+    future = {"id": 3, "at": "2031-01-01T00:00:00Z", "v": "\ud800"}
+    shop = Shop(tmp_path, events(event(0, 5), future, {**future, "v": "later", "new": 1}), STRICT)
+    shop.go()
+    assert replayed(shop) == {"extracted": 1, "superseded": 1}
+    assert ["ud800" in row["record"] for row in shop.rejected()] == [True]
+    assert not {name for name in shop.rows("events")[0] if name == "new" or name.startswith("v__")}
+    shop.go()
+    assert numbers(shop) == [0, 3]
+
+
 @pytest.mark.parametrize("replay_first", [True, False])
 def test_after_a_reset_what_was_rejected_before_is_stored_once(tmp_path: Path, replay_first: bool) -> None:
     shop = Shop(tmp_path, events(event(0, 5), TWIN), STRICT)
