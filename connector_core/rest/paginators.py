@@ -7,13 +7,14 @@ without a word (facts/fault_catalogue.md A42), and a cut answer is never the end
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from requests.utils import parse_header_links
 
+from connector_core.entries import Entries
 from connector_core.errors import Place, RetryableError, SourceError
 from connector_core.rest.addresses import canonical
 from connector_core.streams import Window
@@ -208,12 +209,20 @@ class Number:
         return str(self.value)
 
 
+def _keys(records: Sequence[Any], names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The primary keys of a page as text. Records that were read by columns are not read one by one for it."""
+    if isinstance(records, Entries):
+        columns = dict(zip(records.names, records.values, strict=True))
+        parts = [map(str, columns.get(name, ())) for name in names]
+        return zip(*parts, strict=False)
+    return (tuple(str(one.get(name)) for name in names) for one in records if isinstance(one, dict))
+
+
 def _following(token: Number, got: Got, value: int) -> Number:
     """The token of the page after this one. Raises `SourceError` (loop) when this page holds the records of the page
     before it; without a primary key, equal pages may well follow each other."""
-    names = got.primary_key
-    keys = [tuple(str(one.get(name)) for name in names) for one in got.records if isinstance(one, dict)]
-    mine = hash(tuple(keys)) if names and keys else None
+    keys = tuple(_keys(got.records, got.primary_key)) if got.primary_key else ()
+    mine = hash(keys) if keys else None
     if mine is not None and mine == token.keys:
         raise circle(got)
     return Number(value=value, keys=mine)

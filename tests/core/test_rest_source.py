@@ -4,6 +4,7 @@ declarations."""
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -185,10 +186,12 @@ def test_a34_a_keyset_that_the_source_ignores() -> None:
     assert caught.value.code == "loop"
 
 
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["by columns", "one by one"])
 @pytest.mark.parametrize("paginator", [PageNumber(), Offset()])
-def test_a34_a_number_that_the_source_ignores(paginator: Paginator) -> None:
+def test_a34_a_number_that_the_source_ignores(paginator: Paginator, separators: tuple[str, str]) -> None:
+    body = json.dumps({"entries": entries(1, 3)}, separators=separators).encode()
     with (
-        served(lambda query: Response.of_json({"entries": entries(1, 3)})) as front,
+        served(lambda query: Response(body=body)) as front,
         pytest.raises(SourceError, match=r"circle.*\[loop\]"),
     ):
         reader(front, shop(things(records="entries", total=None, paginator=paginator))).records()
