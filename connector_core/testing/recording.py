@@ -10,11 +10,11 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 from requests.auth import AuthBase
@@ -25,27 +25,33 @@ from connector_core.rest.transport import retry_after
 from connector_core.testing.faults import FaultFront, Request, Response
 from connector_core.testing.faults.pages import dump, load
 from connector_core.testing.scrubbing import HOLDER, Scrubber
+from connector_core.testing.tape import (
+    RECORD,
+    SITE,
+    Exchange,
+    RecordingError,
+    Tape,
+    body_of,
+    each_text,
+    files,
+    read,
+    slug,
+    split,
+)
 
-RECORD: Final = "CONNECTOR_CORE_RECORD"
-"""The environment variable that has the contract ask the real API and record it."""
-SITE: Final = "https://recorded.invalid"
-"""Stands in the files for the API's own address; whoever plays them says his."""
 _TOLD = re.compile(r"content-type|date|link|location|retry-after|.*(rate|limit|page|total|count|next|cursor).*")
 _PATIENCE: Final = 30.0  # seconds that a 429 of the real API is waited for, once
 _TELLING: Final = 12  # characters; a shorter secret that was not configured may be a word like others
 _DEADLINE: Final = 120.0  # seconds for one answer of the real API
 
 
-class RecordingError(Exception):
-    """A recording that cannot be made or played; the text says why."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Recording:
     """Where answers of a real API are kept, and what of them must not be.
 
-    `folder` holds a file for each request. `site` is the API's origin, `https://api.example.com`. `personal` are names
-    of properties whose values, and all within them, are replaced; `secret` are further names of properties and
+    `folder` holds a file for each request. `site` is the API's origin, `https://api.example.com`; `others` are further
+    origins by the path below which the source finds them, `{"/login": "https://login.example.com"}`. `personal` are
+    names of properties whose values, and all within them, are replaced; `secret` are further names of properties and
     parameters that hold secrets, beside those that sound so. `ignored` are parameters that differ in each run, such as
     a time stamp: requests are told apart without them. `headers` are further headers of answers to keep. `edit` may
     shorten a JSON document before the source sees it: it changes it in place.
@@ -53,6 +59,7 @@ class Recording:
 
     folder: Path
     site: str
+    others: Mapping[str, str] = field(default_factory=dict)
     personal: Collection[str] = ()
     secret: Collection[str] = ()
     ignored: Collection[str] = ()
@@ -64,68 +71,6 @@ class Recording:
         return Recorder(self) if os.environ.get(RECORD) == "1" else Playback(self.folder)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exchange:
-    """A request and its answer as they are kept. `body` of the answer is a JSON value, or text, or (binary) base64, as
-    `kind` says."""
-
-    method: str
-    target: str
-    sent: str
-    status: int
-    headers: Mapping[str, str]
-    kind: str
-    body: Any
-
-    def answer(self, host: str) -> Response:
-        """The answer for a client that knows the API as `host`."""
-        url = f"http://{host}"
-        if self.kind == "json":
-            body = dump(_each_text(self.body, lambda text: text.replace(SITE, url)))
-        else:
-            body = base64.b64decode(self.body) if self.kind == "base64" else self.body.replace(SITE, url).encode()
-        headers = tuple((name, text.replace(SITE, url)) for name, text in self.headers.items())
-        return Response(status=self.status, headers=headers, body=body)
-
-    def told(self) -> dict[str, Any]:
-        """As it stands in its file."""
-        asked = {"method": self.method, "target": self.target} | ({"body": self.sent} if self.sent else {})
-        return {"request": asked, "response": {"status": self.status, "headers": self.headers, self.kind: self.body}}
-
-    def scrubbed(self, scrubber: Scrubber) -> Exchange:
-        """Without values that were met after it was made."""
-        return replace(
-            self,
-            target=scrubber.text(self.target, long=True),
-            sent=scrubber.text(self.sent),
-            headers={name: scrubber.text(text) for name, text in self.headers.items()},
-            body=_each_text(self.body, scrubber.text) if self.kind != "base64" else self.body,
-        )
-
-
-@dataclass(kw_only=True)
-class Tape:
-    """Exchanges by their requests: method, path and parameters in any order, less the `ignored` ones; where several
-    have the same, by their bodies."""
-
-    ignored: set[str] = field(default_factory=set)
-    exchanges: list[Exchange] = field(default_factory=list)
-
-    def find(self, method: str, target: str, sent: str) -> Exchange | None:
-        """The exchange of exactly this request, None where there is none."""
-        return next((one for one in self.of(method, target) if one.sent == sent), None)
-
-    def of(self, method: str, target: str) -> list[Exchange]:
-        """The exchanges of requests of this target."""
-        key = self._key(method, target)
-        return [one for one in self.exchanges if self._key(one.method, one.target) == key]
-
-    def _key(self, method: str, target: str) -> tuple[str, str, list[tuple[str, str]]]:
-        path, pairs = _parts(target)
-        kept = (pair for pair in pairs if pair[0] not in self.ignored or HOLDER.fullmatch(pair[1]))
-        return method, unquote(path), sorted(kept)
-
-
 class Playback(FaultFront):
     """Plays a recording on 127.0.0.1; a request that is not in it is answered with 400 and says so. Use it as a context
     manager. Raises `RecordingError` for a folder without a recording."""
@@ -135,7 +80,7 @@ class Playback(FaultFront):
         self._tape = read(folder)
 
     def _answer(self, request: Request) -> Response:
-        exchange = self._tape.find(request.method, request.target, _sent(request))
+        exchange = self._tape.find(request.method, request.target, body_of(request))
         alike = self._tape.of(request.method, request.target)
         if exchange is None and len(alike) == 1:  # its body may hold a time stamp, or credentials
             (exchange,) = alike
@@ -155,10 +100,12 @@ class Recorder(FaultFront):
 
     def __init__(self, recording: Recording) -> None:
         super().__init__(None, respond=self._answer)
-        parts = urlsplit(recording.site)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-            raise RecordingError(f"site must be an origin like https://api.example.com, not {recording.site!r}")
-        self._recording, self._site = recording, recording.site.rstrip("/")
+        for one in (recording.site, *recording.others.values()):
+            parts = urlsplit(one)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+                raise RecordingError(f"site must be an origin like https://api.example.com, not {one!r}")
+        self._recording = recording
+        self._origins = {path: one.rstrip("/") for path, one in (*recording.others.items(), ("", recording.site))}
         self._scrubber = Scrubber(secret=recording.secret, personal=recording.personal)
         self._tape = Tape(ignored=set(recording.ignored))
         self._configured: set[str] = set()
@@ -197,12 +144,12 @@ class Recorder(FaultFront):
                     f"a secret is still in the answer to {hide(shown)}; nothing was written: name the property that "
                     "holds it in `secret`, or take it out with `edit`"
                 )
-            texts[f"{number:03}-{_slug(exchange.target)}.json"] = text
+            texts[f"{number:03}-{slug(exchange.target)}.json"] = text
         if not exchanges:
-            raise RecordingError(f"nothing was asked of {self._site}; nothing was written")
+            raise RecordingError(f"nothing was asked of {self._recording.site}; nothing was written")
         folder = self._recording.folder
         folder.mkdir(parents=True, exist_ok=True)
-        for old in _files(folder):
+        for old in files(folder):
             old.unlink()
         for name, text in texts.items():
             (folder / name).write_text(text)
@@ -211,7 +158,7 @@ class Recorder(FaultFront):
         host = request.header("Host") or ""
         with self._asking:
             self._learn(request)
-            target, sent = self._told(request.target), _sent(request)
+            target, sent = self._told(request.target), body_of(request)
             exchange = self._tape.find(request.method, target, sent)
             if exchange is None:
                 answer = self._asked(request)
@@ -228,7 +175,7 @@ class Recorder(FaultFront):
 
     def _told(self, target: str) -> str:
         """The request's target without what proves who asks; parameters with these names are ignored from now on."""
-        path, pairs = _parts(target)
+        path, pairs = split(target)
         kept = [pair for pair in pairs if not self._proves(*pair)]
         self._tape.ignored |= {name for name, _ in pairs if name not in dict(kept)}
         return f"{path}?{urlencode(kept)}" if kept else path
@@ -248,9 +195,11 @@ class Recorder(FaultFront):
             headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
         write = _in_json if request.body[:1] in (b"{", b"[") else _quoted
         body = restored(request.body.decode("latin-1"), write).encode() or None
+        target = restored(request.target, _quoted)
+        path = next(path for path in self._origins if target.startswith(f"{path}/"))
         for last in (False, True):
             answer = self._session.request(
-                request.method, self._site + restored(request.target, _quoted), headers=headers, data=body, auth=sign,
+                request.method, self._origins[path] + target[len(path) :], headers=headers, data=body, auth=sign,
                 allow_redirects=False, timeout=_DEADLINE,
             )  # fmt: skip
             if answer.status_code != 429 or last:
@@ -265,7 +214,7 @@ class Recorder(FaultFront):
         if kind == "json":
             if self._recording.edit is not None:
                 self._recording.edit(body)
-            body = self._scrubber.document(_each_text(body, self._placed))
+            body = self._scrubber.document(each_text(body, self._placed))
         elif kind == "text":
             body = self._scrubber.text(self._placed(body))
         wanted = {name.lower() for name in self._recording.headers}
@@ -279,59 +228,9 @@ class Recorder(FaultFront):
         )
 
     def _placed(self, text: str) -> str:
-        return text.replace(self._site, SITE)
-
-
-def read(folder: Path) -> Tape:
-    """The recording in a folder. Raises `RecordingError` where there is none, or a file is none."""
-    try:
-        tape = Tape(ignored=set(json.loads((folder / "recording.json").read_text())["ignored"]))
-    except FileNotFoundError:
-        raise RecordingError(f"there is no recording in {folder.name}: run the tests once with {RECORD}=1") from None
-    for path in _files(folder):
-        if path.name != "recording.json":
-            try:
-                tape.exchanges.append(_exchange(load(path.read_bytes())))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise RecordingError(f"{path.name} is no recorded exchange: {error!r}") from None
-    return tape
-
-
-def _exchange(told: Any) -> Exchange:
-    asked, given = told["request"], told["response"]
-    (kind,) = given.keys() - {"status", "headers"}
-    return Exchange(
-        method=asked["method"],
-        target=asked["target"],
-        sent=asked.get("body", ""),
-        status=given["status"],
-        headers=given["headers"],
-        kind=kind,
-        body=given[kind],
-    )
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("[0-9][0-9][0-9]*-*.json"), *folder.glob("recording.json")])
-
-
-def _slug(target: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", urlsplit(target).path.lower()).strip("-")[-40:].strip("-") or "root"
-
-
-def _parts(target: str) -> tuple[str, list[tuple[str, str]]]:
-    path, _, query = target.partition("?")
-    return path, parse_qsl(query, keep_blank_values=True)
-
-
-def _sent(request: Request) -> str:
-    """A request's body in one spelling: JSON with sorted properties, a form with sorted fields, or as it is."""
-    text = request.body.decode("utf-8", "backslashreplace")
-    try:
-        return dump(load(request.body), sort_keys=True).decode()
-    except ValueError:
-        pairs = parse_qsl(text, keep_blank_values=True)
-        return urlencode(sorted(pairs)) if pairs else text
+        for path, origin in self._origins.items():
+            text = text.replace(origin, SITE + path)
+        return text
 
 
 def _read(content: bytes) -> tuple[str, Any]:
@@ -343,14 +242,6 @@ def _read(content: bytes) -> tuple[str, Any]:
         return "json", load(content)
     except (ValueError, RecursionError):
         return "text", text
-
-
-def _each_text(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, dict):
-        return {name: _each_text(one, change) for name, one in value.items()}
-    return [_each_text(one, change) for one in value] if isinstance(value, list) else value
 
 
 def _credentials(value: str) -> Iterator[str]:

@@ -171,6 +171,22 @@ def test_h5_what_is_recorded_is_played_and_holds_no_secret(kept: Recording, shop
     assert [len(seen[name]) for name in ("customers", "orders")] == [5, 10]
 
 
+def test_an_api_may_have_several_origins(kept: Recording, shop: Shop) -> None:
+    auth = ClientCredentials(token_url="{login}/token", client_id="user", client_secret="secret")
+    source = replace(SHOP, auth=auth, config_schema={})
+    granted = {"access_token": f"{CANARY}-granted", "profile": ""}
+    with JsonApi({"/token": lambda request: granted}) as login:
+        granted["profile"] = f"{login.url}/me"
+        with Recorder(replace(kept, others={"/login": login.url})) as server:
+            server.know(tuple(CONFIG.values()))
+            seen = read(server, source, login=f"{server.url}/login", **CONFIG)
+    assert shop.requests[-1].header("Authorization") == f"Bearer {CANARY}-granted"
+    assert f"{SITE}/login/me" in texts(kept.folder)
+    assert "canary" not in texts(kept.folder)
+    with Playback(kept.folder) as server:
+        assert read(server, source, login=f"{server.url}/login", **CONFIG) == seen
+
+
 def test_values_that_are_no_secrets_stay_as_they_were(kept: Recording, shop: Shop) -> None:
     with Recorder(kept) as server:
         server.know(tuple(CONFIG.values()))
