@@ -35,7 +35,7 @@ from connector_desk.sandbox import Sandbox, Settings
 
 LIMIT = 60  # calls a minute
 SIZE = 100  # records of a page
-MODELLED = (100_000,)
+MODELLED = (100_000, 1_000_000)
 REAL = 1_000
 START = BEGIN - 86_400
 TOML = """\

@@ -148,7 +148,7 @@ class Fetcher:
 def _measured(records: Sequence[Any]) -> int:
     """About how many bytes of JSON text the records are."""
     try:
-        return len(orjson.dumps(records, default=str))
+        return len(orjson.dumps([*records], default=str))
     except TypeError:  # half a surrogate pair, an integer of more than 64 bits, nested too deeply, ...
         return len(text(records))
 
