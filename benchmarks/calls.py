@@ -8,7 +8,6 @@ sandbox over HTTP, more from a site that makes its records up (`model_site.py`).
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import threading
@@ -293,13 +292,17 @@ def called(wanted: argparse.Namespace) -> Section:
         lines.append([f"{one.cases:,}", one.site, one.run, *numbers, *times])
     gates = [
         Gate(
-            what="calls made for each call needed, at worst", value=max(r.made / r.needed for r in runs), gate=1, goal=1
+            what="calls made for each call needed, at worst",
+            value=max(run.made / run.needed for run in runs),
+            gate=1.001,  # a load of more than seven days is several runs, each of which asks for the lists
+            goal=1.0005,
         ),
         Gate(what="calls that met the limit", value=sum(run.refused for run in runs), gate=0, goal=0),
     ]
     text = (
         f"**Calls**: Desk at {LIMIT} calls a minute, of which a run takes nine tenths (`rate_limit_share`); "
-        f"{os.cpu_count()} cores.\n\n{markdown(lines)}\n\n{gates_table(gates)}"
+        "a load of more than seven days is several runs, each of which asks for users and groups anew."
+        f"\n\n{markdown(lines)}\n\n{gates_table(gates)}"
     )
     return Section(name="calls", text=text, good=all(gate.held for gate in gates))
 
