@@ -5,7 +5,6 @@ this stream alone, and so has a STATE of its own.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import tempfile
@@ -27,8 +26,6 @@ from .catalog import Entry, entries, selecting
 from .process import Nothing, Tap, end_all
 from .reading import STATE, Pass, Token
 from .settings import CONFIG, choices, tap_config
-
-log = logging.getLogger(__name__)
 
 MOST_CATALOG: Final = 256 * 1024 * 1024  # bytes
 
