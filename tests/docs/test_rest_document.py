@@ -388,9 +388,7 @@ PROOFS: Mapping[str, Callable[[Request], object]] = {
 
 @pytest.mark.parametrize("name", EXAMPLES.auths)
 def test_every_way_to_authenticate_of_the_document_runs(run: Run, api: Served, name: str) -> None:
-    full = (EXAMPLES.streams["full"],)
-    source = RestSource(name="example", base_url="{url}", auth=EXAMPLES.auths[name], streams=full)
-    project, _ = run(source)
+    project, _ = run(ALL[name])
     assert project.ids("full") == [1, 2, 3, 4, 5]
     assert PROOFS[name](api.requests[-1])
 
@@ -422,6 +420,33 @@ def test_hard_values_and_hostile_names_lose_no_record(run: Run, api: Served) -> 
     with FaultFront(api.url, [Fault(action=hostile_names("data"), times=None)]) as front:
         through(front.url)
     assert counts[1].loaded == 5
+
+
+def signed(auth: Auth) -> RestSource:
+    """A source of one stream that is asked so."""
+    return RestSource(name="example", base_url="{url}", auth=auth, streams=(EXAMPLES.streams["full"],))
+
+
+ALL = {**EXAMPLES.sources, **{name: signed(auth) for name, auth in EXAMPLES.auths.items()}}
+
+
+class TestSources(SourceContract):
+    """Each source of the document, and one for each way to authenticate."""
+
+    refused = 400  # 403 passes at `moody`
+
+    @pytest.fixture(params=ALL)
+    def source(self, request: pytest.FixtureRequest) -> RestSource:
+        return ALL[request.param]
+
+    @pytest.fixture
+    def api(self, api: Served) -> str:
+        return api.url
+
+    @pytest.fixture
+    def config(self, source: RestSource, url: str) -> dict[str, str]:
+        given = {"url": url, **SECRETS}
+        return {name: given[name] for name in source.config_schema["properties"]}
 
 
 class TestContract(SourceContract):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from connector_core.streams import Stream
-from connector_core.testing.faults import Edit, Fault, FaultFront
+from connector_core.testing.faults import Edit, Fault, FaultFront, Request
 from connector_core.testing.faults.pages import Raw, get
 from connector_core.testing.sources.reader import SourceReader, objects
 
@@ -135,11 +135,20 @@ class ValuesContract:
             if stream.name in self.composed:
                 continue
             assert at is not None, f"`entries` does not say where the records of {stream.name!r} are"
-            front.replan([Fault(action=change(at))])
+            asked = len(front.requests)
+            reading.page(target)  # what is asked before, for instance for a token, is left as it is
+            assert len(front.requests) > asked, f"stream {stream.name!r} asks nothing: name it in `composed`"
+            front.replan([Fault(match=_alike(front.requests[-1]), action=change(at))])
             found.append((stream, reading.page(target)))
-            assert front.hits, f"stream {stream.name!r} asks nothing: name it in `composed`"
+            assert front.hits, f"stream {stream.name!r} asks nothing the second time: name it in `composed`"
             front.replan([])
         return found
+
+
+def _alike(one: Request) -> Callable[[Request], bool]:
+    """Whether a request is for the same, whatever its parameters are."""
+    place = one.method, one.target.partition("?")[0]
+    return lambda other: (other.method, other.target.partition("?")[0]) == place
 
 
 def same(wanted: Any, found: Any) -> bool:

@@ -42,6 +42,9 @@ PASSING: Mapping[str, Action] = {
 class WireContract:
     """Answers that went wrong on the wire, credentials that are refused, and what errors may say."""
 
+    refused: int = 403
+    """A status by which the API refuses a request for good; another one where the source repeats 403."""
+
     @pytest.mark.parametrize("trouble", PASSING)
     def test_passing_trouble_may_be_repeated(self, reading: SourceReader, front: FaultFront, trouble: str) -> None:
         for target, error in failed(reading, front, PASSING[trouble]):
@@ -97,7 +100,7 @@ class WireContract:
         assert refused == 0, "discover was refused and did not say so"
 
     def test_a_refused_request_is_final(self, reading: SourceReader, front: FaultFront) -> None:
-        for target, error in failed(reading, front, Status(code=403)):
+        for target, error in failed(reading, front, Status(code=self.refused)):
             assert isinstance(error, SourceError), f"stream {target[0].name!r}: {error!r}"
             assert not isinstance(error, RetryableError), f"stream {target[0].name!r}: {error!r}"
 
