@@ -50,9 +50,13 @@ def keep(space: Namespace, rejects: Sequence[Reject], *, run_id: str, fresh: str
     kept, seen = space.table(REJECTED), sql.quote("seen")
     reasons = ", ".join(f"{sql.quote(name)} = s.{sql.quote(name)}" for name in ("error_code", "reason", "path"))
     mine, copied = sql.quote(REJECTED), sql.quote("copies")
+    total = (
+        f"CASE WHEN s.{copied} IS NOT NULL THEN {mine}.{copied} + s.{copied} "
+        f"WHEN {mine}.{copied} < 1 THEN 1 ELSE {mine}.{copied} END"
+    )
     sql.execute(
-        f"UPDATE {kept} SET {seen} = {mine}.{seen} + s.{seen}, {copied} = {mine}.{copied} + coalesce(s.{copied}, 0), "
-        f"{reasons} FROM {fresh} AS s WHERE {_same_reject(space, mine)}"
+        f"UPDATE {kept} SET {seen} = {mine}.{seen} + s.{seen}, {copied} = {total}, {reasons} "
+        f" FROM {fresh} AS s WHERE {_same_reject(space, mine)}"
     )
     fields = ", ".join(
         f"coalesce(s.{sql.quote(name)}, 1)" if name == "copies" else f"s.{sql.quote(name)}" for name in kinds
@@ -118,11 +122,10 @@ def recount(space: Namespace, batch: Batch, *, fresh: str) -> None:
 
 
 def supersede(space: Namespace, stream: str) -> None:
-    """The stream's rejects without a key stand for nothing any more: their records are read again."""
+    """The stream's rejects stand for nothing any more: their records are read again."""
     quote = space.sql.quote
     space.sql.execute(
-        f"UPDATE {space.table(REJECTED)} SET {quote('copies')} = 0 "
-        f"WHERE {quote('stream')} = {space.given('string')} AND {quote('primary_key')} IS NULL",
+        f"UPDATE {space.table(REJECTED)} SET {quote('copies')} = 0 WHERE {quote('stream')} = {space.given('string')}",
         [stream],
     )
 

@@ -20,7 +20,7 @@ from connector_core.staging import drop_all
 
 def reset(space: Namespace, stream: str, *, connector: str, epoch: int, at: datetime) -> None:
     """See `Target.reset`: drop the tables of the stream and of its children, forget them and its bookmark. Rejects stay
-    to be looked at; those without a key are read again, so that a replay adds nothing for them."""
+    to be looked at; a replay adds nothing for them, as their records are read again."""
     sql, inside = space.sql, space.sql.traits.ddl_in_transaction
     try:
         sql.begin()

@@ -139,6 +139,28 @@ def test_after_a_reset_what_was_rejected_before_is_stored_once(tmp_path: Path, r
     assert numbers(shop) == [0, 1]
 
 
+def test_after_a_reset_a_keyed_reject_counts_when_it_is_read_again(tmp_path: Path) -> None:
+    keyed = events(event(0, 5), event(1, "one"), primary_key=["id"])
+    shop = Shop(tmp_path, keyed, STRICT)
+    shop.go()
+    shop.reset("events")
+    shop.go()
+    assert copies(shop) == [(2, 1)]
+    assert replayed(shop) == {"extracted": 1, "loaded": 1}
+    assert numbers(shop) == [0, 1]
+
+
+def test_a_stream_that_lost_its_key_gets_a_rejected_record_once(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, events(event(0, 5), event(1, "one"), primary_key=["id"]), STRICT)
+    shop.go()
+    shop.serve(events(event(0, 5), event(1, "one")))
+    shop.reset("events")
+    shop.go()
+    assert sorted(row["copies"] for row in shop.rejected()) == [0, 1]
+    assert replayed(shop) == {"extracted": 2, "loaded": 1, "superseded": 1}
+    assert numbers(shop) == [0, 1]
+
+
 def test_full_makes_the_rejects_of_its_pass_the_ones_that_count(tmp_path: Path) -> None:
     shop = Shop(tmp_path, events(event(0, 5), TWIN, TWIN), STRICT)
     shop.go()
