@@ -136,7 +136,7 @@ def _child(request: Mapping[str, Any]) -> None:
     try:
         from connector_core.__main__ import main
 
-        main()
+        code = main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
