@@ -198,7 +198,7 @@ ROUTES: Mapping[str, Any] = {
         {"data": things()}, headers={"X-Limit": "1000", "X-Left": "990", "X-Reset": "30"}
     ),
     "/documented": {"data": things()},
-    "/things": {"data": things()},
+    "/moody": {"data": things()},
     "/oauth/token": lambda request: {"access_token": "canary-granted", "expires_in": 60},
 }
 
@@ -278,16 +278,18 @@ class Ran:
     project: Declared
     first: RunReport
     second: RunReport
+    start: int
     between: int
     end: int
 
 
 @pytest.fixture(scope="module")
 def ran(run: Run, api: Served) -> Ran:
+    start = len(api.requests)
     project, first = run(TOGETHER)
     between = len(api.requests)
     second = project.go()
-    return Ran(project=project, first=first, second=second, between=between, end=len(api.requests))
+    return Ran(project=project, first=first, second=second, start=start, between=between, end=len(api.requests))
 
 
 PAGES = [f"page={number}" for number in (1, 2, 3)]
@@ -345,14 +347,14 @@ IDS = {"items": [10, 30, 40, 50], "fetched": [1, 2]}
 @pytest.mark.parametrize("name", [stream.name for stream in TOGETHER.streams])
 def test_every_stream_of_the_document_runs(ran: Ran, api: Served, name: str) -> None:
     path, first, second = ASKED[name]
-    assert api.asked(path, 0, ran.between) == first
+    assert api.asked(path, ran.start, ran.between) == first
     assert api.asked(path, ran.between, ran.end) == (first if second is None else second)
     assert ran.project.ids(name) == IDS.get(name, [1, 2, 3, 4, 5])
     assert ran.second.counts[name].loaded == 0
 
 
 def test_children_are_asked_for_where_there_may_be_some(api: Served, ran: Ran) -> None:
-    assert [api.asked(f"/orders/{order}/items", 0, ran.between) for order in (1, 2, 3)] == [[""], [], [""]]
+    assert [api.asked(f"/orders/{order}/items", ran.start, ran.between) for order in (1, 2, 3)] == [[""], [], [""]]
 
 
 def test_a_list_that_goes_on_at_its_cap_is_an_error(run: Run) -> None:
@@ -364,7 +366,7 @@ def test_a_list_that_goes_on_at_its_cap_is_an_error(run: Run) -> None:
 @pytest.mark.parametrize("name", EXAMPLES.sources)
 def test_every_source_of_the_document_runs(run: Run, api: Served, name: str) -> None:
     moods = [Response.of_json({}, status=403), Response.of_json({"error": {"try_again": True}})]
-    api.routes["/moody"] = lambda request: moods.pop(0) if moods else ROUTES["/full"]
+    api.routes["/moody"] = lambda request: moods.pop(0) if moods else ROUTES["/moody"]
     before = len(api.requests)
     project, report = run(EXAMPLES.sources[name])
     (table,) = report.counts
