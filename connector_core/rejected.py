@@ -55,7 +55,7 @@ def keep(space: Namespace, rejects: Sequence[Reject], *, run_id: str, fresh: str
         f"WHEN {mine}.{copied} < 1 THEN 1 ELSE {mine}.{copied} END"
     )
     sql.execute(
-        f"UPDATE {kept} SET {seen} = {mine}.{seen} + s.{seen}, {copied} = {total}, {reasons} "
+        f"UPDATE {kept} SET {seen} = {mine}.{seen} + s.{seen}, {copied} = {total}, {reasons}"
         f" FROM {fresh} AS s WHERE {_same_reject(space, mine)}"
     )
     fields = ", ".join(
