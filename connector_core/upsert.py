@@ -99,7 +99,7 @@ def write(
     if not part.root.count:
         return effect
     kept = newest(part, horizon)
-    if changed is not None and not _empty(space, known, part):
+    if changed is not None and not _beyond(space, known, part):
         with step("load.stage"):
             _stage(space, part, kept, first=first, staged=changed)
         with step("load.compare"):
@@ -163,10 +163,23 @@ def limit(version: Column, horizon: str) -> str:
     return horizon[:10] if version.kind == "date" else horizon
 
 
-def _empty(space: Namespace, known: Registry, part: Part) -> bool:
-    """Whether none of the stream's tables has a row: then there is nothing to compare with, nothing to delete."""
-    tables = (part.root.table.name, *known.subtables(part.stream.name))
-    return not any(space.sql.query(f"SELECT 1 FROM {space.table(name)} LIMIT 1") for name in tables)
+def _beyond(space: Namespace, known: Registry, part: Part) -> bool:
+    """Whether the records lie beyond everything that the stream's tables hold: these are empty, or all their keys are
+    smaller (as in the first pass over a list that is sorted by its numbers). Then there is nothing to compare with and
+    nothing to delete."""
+    sql, root = space.sql, part.root.table
+    keys = key_columns(root)
+    tables = {name: source_key(keys[0][0], sql.traits) for name in known.subtables(part.stream.name)}
+    tables = {root.name: keys[0][0], **tables}
+    if len(keys) > 1 or keys[0][1] != "integer":
+        return not any(sql.query(f"SELECT 1 FROM {space.table(name)} LIMIT 1") for name in tables)
+    place = next(place for place, column in enumerate(root.columns) if column.name == keys[0][0])
+    smallest = min(part.root.values[place])
+    for name, key in tables.items():
+        ((greatest,),) = sql.query(f"SELECT max({sql.quote(key)}) FROM {space.table(name)}")
+        if greatest is not None and greatest >= smallest:
+            return False
+    return True
 
 
 def _stage(space: Namespace, part: Part, kept: Positions | None, *, first: int, staged: Staged) -> None:
