@@ -52,7 +52,7 @@ def sent() -> Iterator[tuple[SnowflakeWarehouse, dict[str, list[str]]]]:
         house.load(CASES.part([case(1), case(2, 2)]))
         chapter("a load that replaces a row")
         house.load(
-            WIDER.part([{**case(3), "seats": None, "seats|st": "many", "vip": True, "notes": ["n"]}]),
+            WIDER.part([{**case(2, 3), "seats": None, "seats|st": "many", "vip": True, "notes": ["n"]}]),
             rejects=[reject(9, record={"id": 9, "text": "it's \\N"})],
         )
         chapter("a load with new columns, a subtable and a rejected record")
