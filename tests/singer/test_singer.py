@@ -173,6 +173,20 @@ def test_a_new_table_version_takes_the_place_of_all_rows(small: Tapped, key: str
     assert small.bookmark("orders")["state"]["table_version"] == 2
 
 
+def test_a_version_is_not_forgotten_and_the_first_one_is_that_of_all_rows(small: Tapped) -> None:
+    steps = [row(1), "state", row(2, version=5), activate(5), "state", "state"]
+    small.script([entry("orders")], orders=steps[:2])
+    small.go()
+    small.script([entry("orders")], orders=steps[:5])
+    small.go()
+    small.script([entry("orders")], orders=[*steps, {"exit": 1}])  # a state before any record of the version
+    small.go(code=4)
+    assert small.bookmark("orders")["state"] == {"state": {"at": 6}, "table_version": 5}
+    small.script([entry("orders")], orders=[*steps, row(3, version=5), activate(5), "state"])
+    small.go()
+    assert small.ids() == [1, 2, 3]
+
+
 def test_a_full_table_with_versions_needs_its_activation(small: Tapped) -> None:
     stream = entry("orders", replication_method="FULL_TABLE")
     small.script([stream], orders=[row(1, version=7), activate(7)])

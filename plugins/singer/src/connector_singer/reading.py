@@ -129,7 +129,8 @@ class Pass:
         message = self._parsed(line)
         kind, stream = message.get("type"), message.get("stream")
         if kind == "STATE":
-            self._state = {STATE: message.get("value"), **({} if self._version is None else {VERSION: self._version})}
+            version = self._known if self._version is None else self._version
+            self._state = {STATE: message.get("value"), **({} if version is None else {VERSION: version})}
         elif kind not in ("RECORD", "SCHEMA", "ACTIVATE_VERSION"):
             if kind == "BATCH":
                 raise self._wrong("sends records in files (BATCH)", line, "turn batches off in the tap's settings")
@@ -183,10 +184,13 @@ class Pass:
 
     @property
     def _replaces(self) -> bool:
-        """Whether the table version is another one than that of the last run: what is stored has to go."""
-        if not self._stateful or self._version is None or self._before is None:
-            return False
-        return self._before.get(VERSION) != self._version
+        """Whether the table version is another one than that of the last run: what is stored has to go. The first one
+        that a tap ever tells is that of the rows which it has sent before."""
+        return self._stateful and None not in (self._version, self._known) and self._version != self._known
+
+    @property
+    def _known(self) -> int | None:
+        return (self._before or {}).get(VERSION)
 
     def _seen_version(self, version: Any, line: bytes) -> int:
         if type(version) is not int:
