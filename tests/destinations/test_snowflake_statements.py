@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 
 from connector_core.batch import Activation, Counts
 from tests.support.loads import Shape, reject
-from tests.support.snowflake import SnowflakeWarehouse, warehouse
+from tests.support.snowflake import ROLE, SnowflakeWarehouse, warehouse
 
 GOLDEN = Path(__file__).parent / "golden" / "snowflake.sql"
 CASES = Shape(columns={"id": "integer", "seats": "integer", "at": "instant", "tags": "nested"}, arrays={}, version="at")
@@ -28,7 +29,20 @@ WIDER = Shape(
     version="at",
 )
 USERS = Shape(stream="users", columns={"id": "integer", "name": "string"}, version=None, arrays={})
+PEOPLE = Shape(
+    stream="people", columns={"id": "integer", "name": "string"}, version=None, arrays={"tags": {"value": "string"}}
+)
 LOG = Shape(stream="log", columns={"line": "string"}, key=(), version=None, arrays={})
+
+
+GRANT: dict[str, str | None] = {
+    "created_on": None,
+    "privilege": "OWNERSHIP",
+    "granted_on": "SCHEMA",
+    "name": "NS",
+    "granted_to": "ROLE",
+    "grantee_name": ROLE,
+}
 
 
 def case(number: int, day: int = 1, **more: Any) -> dict[str, Any]:
@@ -42,7 +56,7 @@ def sent() -> Iterator[tuple[SnowflakeWarehouse, dict[str, list[str]]]]:
     with warehouse() as house:
 
         def chapter(title: str) -> None:
-            chapters[title] = [text for text, _ in house.gate.statements]
+            chapters[title] = [text.replace(house.database, "ANALYTICS") for text, _ in house.gate.statements]
             house.gate.statements.clear()
 
         house.claim()
@@ -66,6 +80,22 @@ def sent() -> Iterator[tuple[SnowflakeWarehouse, dict[str, list[str]]]]:
         chapter("two passes over a full table")
         house.load(LOG.part([{"line": "x"}, {"line": "x"}]))
         chapter("rows without a key")
+        house.load(CASES.part([case(1, 3)]), horizon="2026-06-01T00:00:00Z")
+        chapter("a load that does not believe in versions of the future")
+        for day in (4, 5):
+            house.load(replace(CASES, shape_version=2).part([case(day - 3, day)]))
+        chapter("loads of another shape")
+        for tags in (["a"], ["b", "c"]):
+            house.claim()
+            house.stage(PEOPLE, *([{"id": 1, "name": name, "tags": tags}] for name in ("Ann", "Anna")))
+            house.activate(PEOPLE)
+        chapter("passes in which a key came twice")
+        house.gate.answers = {"SHOW GRANTS ON": (list(GRANT), [list(GRANT.values())])}
+        house.gate.roles = (ROLE, "SYSADMIN")
+        house.target.check()
+        for asked in ((None, None), ("cases", None), (None, 1)):
+            house.target.rejects(asked[0], limit=asked[1])
+        chapter("what is asked by check and by rejects")
         house.target.reset("cases", connector="desk", epoch=house.claim().epoch)
         chapter("a reset")
         yield house, chapters
@@ -111,7 +141,14 @@ def test_the_rows_are_those_of_the_last_chapters(sent: tuple[SnowflakeWarehouse,
     assert house.sql("SELECT id, name FROM users ORDER BY id") == [(0, "Ann"), (1, "Bo")]
     assert house.sql("SELECT line FROM log") == [("x",), ("x",)]
     assert house.sql("SELECT * FROM _sdc_rejected") == []
-    assert {name for name in house.tables() if not name.startswith("_sdc")} == {"users", "log"}
+    assert house.values("people", "id", "name") == [(1, "Anna")]
+    assert house.values("people__tags", "value") == [("b",), ("c",)]
+    assert {name for name in house.tables() if not name.startswith("_sdc")} == {
+        "users",
+        "log",
+        "people",
+        "people__tags",
+    }
     counts = [receipt.counts for receipt in house.receipts]
     assert counts[1]["cases"] == Counts(extracted=2, loaded=1, unchanged=1)
     assert [c["users"] for c in counts if "users" in c][-1] == Counts(extracted=2, loaded=1, unchanged=1, deleted=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,12 +63,22 @@ def rows(reader: SqlReader, schema: str) -> dict[str, list[dict[str, Any]]]:
     """Every row of the users' tables of a schema, column by column in canonical values, without what differs from run
     to run; names in lower case, NULLs left out."""
     read = {table.lower(): [_lower(row) for row in found] for table, found in reader.read(schema).items()}
-    registered = {(one["table_name"].lower(), one["name"].lower()): one["kind"] for one in read["_sdc_columns"]}
+    registered = _registered(read["_sdc_columns"])
     return {
         table: sorted((_values(row, table, registered) for row in found), key=lambda row: repr(sorted(row.items())))
         for table, found in read.items()
         if not table.startswith("_sdc_")
     }
+
+
+def columns(reader: SqlReader, schema: str) -> dict[tuple[str, str], Kind]:
+    """The kind of each column of a source's property, by names of table and column in lower case."""
+    (found,) = reader.read(schema, ["_sdc_columns"]).values()
+    return _registered(map(_lower, found))
+
+
+def _registered(found: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Kind]:
+    return {(one["table_name"].lower(), one["name"].lower()): one["kind"] for one in found}
 
 
 def _lower(row: Mapping[str, Any]) -> dict[str, Any]:

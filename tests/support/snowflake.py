@@ -41,6 +41,7 @@ from urllib.parse import parse_qs
 from connector_core.testing import SqlReader
 from connector_core.testing.warehouse import hooks_of
 from connector_snowflake import destination
+from tests.support import snowflake_quick
 from tests.support.loads import Warehouse
 from tests.support.snowflake_locks import Locks
 
@@ -126,6 +127,7 @@ class Server:
         import fakesnow.server
         import uvicorn
 
+        snowflake_quick.install()
         fakesnow.copy_into.ReadCSV.read_expression = _read_csv  # type: ignore[method-assign]
         fakesnow.info_schema.insert_text_lengths_sql = partial(_escaped, fakesnow.info_schema.insert_text_lengths_sql)
         for name in ("SQL_CREATED_TABLE", "SQL_DROPPED"):
@@ -134,12 +136,21 @@ class Server:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.gates: dict[str, Gate] = {}
         self._fake = fakesnow.server
+        self._fake.shared_fs.duck_conn.execute("SET threads = 1")  # its tables are small
         self._numbers = itertools.count(1)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         locks = Locks(self._app, fakesnow.server.sessions, self._connected)
         self._server = uvicorn.Server(
-            uvicorn.Config(locks, log_level="critical", lifespan="off", interface="asgi3", timeout_keep_alive=600)
+            uvicorn.Config(
+                locks,
+                log_level="critical",
+                access_log=False,
+                proxy_headers=False,
+                lifespan="off",
+                interface="asgi3",
+                timeout_keep_alive=600,
+            )
         )
         threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True).start()
         while not self._server.started:
