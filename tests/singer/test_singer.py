@@ -368,22 +368,23 @@ def test_memory_is_bounded_because_a_tap_has_to_wait(project: Tapped) -> None:
         client.close()
 
 
-class TestContract(LocalSourceContract):
-    @pytest.fixture(scope="class")
-    def tapped(self, tmp_path_factory: pytest.TempPathFactory) -> Tapped:
-        project = Tapped(tmp_path_factory.mktemp("contract"))
-        project.script(
-            [
-                entry("orders"),
-                entry("lines", key=None),
-                entry("countries", replication_method="FULL_TABLE"),
-            ],
-            orders=[*rows(1, 3), "state", *rows(4, 6), "state", row(7)],
-            lines=[*rows(1, 3), "state", *rows(4, 6), "state"],
-            countries=rows(1, 5),
-        )
-        return project
+@pytest.fixture(scope="module")
+def tapped(tmp_path_factory: pytest.TempPathFactory) -> Tapped:
+    project = Tapped(tmp_path_factory.mktemp("contract"))
+    project.script(
+        [
+            entry("orders"),
+            entry("lines", key=None),
+            entry("countries", replication_method="FULL_TABLE"),
+        ],
+        orders=[*rows(1, 3), "state", *rows(4, 6), "state", row(7)],
+        lines=[*rows(1, 3), "state", *rows(4, 6), "state"],
+        countries=rows(1, 5),
+    )
+    return project
 
+
+class TestContract(LocalSourceContract):
     @pytest.fixture
     def source(self, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(reading, "PAGE_RECORDS", 2)
