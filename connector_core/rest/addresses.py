@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
 
 from connector_core.errors import ConfigError, Place, SourceError
@@ -23,6 +24,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+@lru_cache(maxsize=32)  # each address is looked at several times on its way
 def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port of an absolute http(s) address. ValueError where it is none, or carries a user."""
     parts = urlsplit(url)
@@ -139,6 +141,7 @@ def without(url: str, names: Collection[str]) -> str:
     return urlunsplit(parts._replace(query=urlencode([pair for pair in pairs if pair[0] not in names])))
 
 
+@lru_cache(maxsize=32)
 def canonical(url: str) -> str:
     """The same address with its parameters sorted: two spellings of one request are equal."""
     parts = urlsplit(url)
