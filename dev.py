@@ -43,6 +43,7 @@ DISTRIBUTIONS = [  # the members of the workspace; the same two patterns as in p
     for path in sorted(ROOT.glob(f"{pattern}pyproject.toml"))
 ]
 OURS = [ROOT / name for name in ("connector_core", "plugins", "destinations", "tests")]
+SPREAD = ["-n", "3", "--dist", "loadscope", "--no-loadscope-reorder"]
 ANCHOR = ROOT / ".connector-core" / "demo.json"
 
 SANDBOX_START = 60.0  # seconds until the sandbox has to have said where it listens
@@ -211,12 +212,12 @@ def lock() -> int:
 
 
 def test(args: Sequence[str]) -> int:
-    """Runs the tests, on two processes unless the arguments say otherwise. They start hundreds of processes, so our own
-    modules are compiled as well."""
+    """Runs the tests, unless the arguments say otherwise on three processes: they wait for others much of the time. They
+    start hundreds of processes, so our own modules are compiled as well."""
     setup()
     must(PYTHON, "-m", "compileall", "-q", *OURS)
     chosen = any(arg == "-n" or arg.startswith(("-n", "--numprocesses", "--dist")) for arg in args)
-    return run([PYTHON, "-m", "pytest", *([] if chosen else ["-n", "2", "--dist", "loadscope"]), *args])
+    return run([PYTHON, "-m", "pytest", *([] if chosen else SPREAD), *args])
 
 
 def check() -> int:

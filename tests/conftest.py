@@ -20,6 +20,19 @@ def _no_credential_in_any_file(tmp_path_factory: pytest.TempPathFactory) -> Iter
         pytest.fail("files hold credentials of a sandbox:\n" + "\n".join(found), pytrace=False)
 
 
+LONGEST = (
+    "tests/crash/",
+    "tests/destinations/test_snowflake_contract",
+    "tests/plugins/",
+    "tests/singer/test_real_taps",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes comes first, so that no process is left with it at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -118,7 +118,7 @@ def test_d6_children_of_many_parents_that_are_fetched_ahead(zygote: Zygote, smal
 def test_d6_a_thousand_columns(zygote: Zygote, small: int, tmp_path: Path) -> None:
     ended = flood(zygote, tmp_path, pages=20, records=20, columns=1_000, letters=10)
     assert count(tmp_path, "floods") == 400
-    assert ended.peak - small < MEMORY + 110 * MB, "DuckDB's share of wide tables is most of it"
+    assert ended.peak - small < MEMORY + 140 * MB, "DuckDB's share of wide tables is most of it"
 
 
 def test_d6_no_memory_left_is_said_and_the_next_run_completes(zygote: Zygote, tmp_path: Path) -> None:
