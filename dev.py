@@ -212,7 +212,7 @@ def lock() -> int:
 
 
 def test(args: Sequence[str]) -> int:
-    """Runs the tests, unless the arguments say otherwise on three processes: they wait for others much of the time. They
+    """Runs the tests, on three processes unless the arguments say otherwise: they wait for others much of the time. They
     start hundreds of processes, so our own modules are compiled as well."""
     setup()
     must(PYTHON, "-m", "compileall", "-q", *OURS)
