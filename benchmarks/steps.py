@@ -29,7 +29,7 @@ STEPS: Mapping[str, str] = {
     "source": r"(ndjson_source|api_source|rest/\w+)\.py",
     "parse": r"connector_core/(parse|entries)\.py",
     "validate": r"connector_core/(validate|metaschema|relax)\.py",
-    "hash": r"^\w+\.(\w*blob|\w*hash|_lists|page\.<locals>)[\w.<>]* \(connector_core/shape\.py",
+    "hash": r"^\w+\.(\w*blobs|_lists|page\.<locals>)[\w.<>]* \(connector_core/(shape|hashed)\.py",
     "shape": r"connector_core/(reading|shape|layout|nested|instants|numbers|declared|names)\.py",
     "slices and bookmarks": r"connector_core/(slices|extraction|bookmarks|children|fetch|budget)\.py",
     "encode for bulk loading": r"connector_\w+/bulk\.py",
