@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from typing import Any
+from zlib import crc32
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.canaries import holds_canary, leaks
 
@@ -20,17 +23,28 @@ def _no_credential_in_any_file(tmp_path_factory: pytest.TempPathFactory) -> Iter
         pytest.fail("files hold credentials of a sandbox:\n" + "\n".join(found), pytrace=False)
 
 
-LONGEST = (
-    "tests/crash/",
-    "tests/destinations/test_snowflake_contract",
-    "tests/plugins/",
-    "tests/singer/test_real_taps",
-)
+LONGEST = ("tests/destinations/test_snowflake_contract", "tests/crash/", "tests/plugins/", "tests/singer/")
+PARTED = ("tests/destinations/test_snowflake_contract", "tests/crash/test_random_kills")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes minutes comes first, so that no process is left with it at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    rank = {prefix: number for number, prefix in enumerate(LONGEST)}
+    items.sort(key=lambda item: next((n for prefix, n in rank.items() if item.nodeid.startswith(prefix)), len(rank)))
+
+
+class Spread(LoadScopeScheduling):  # type: ignore[misc] - it has no types
+    """The tests of a class or module stay in one process, for the sake of what they share; those that take minutes are
+    spread over all."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        part = f" {crc32(nodeid.encode()) % 4}" if nodeid.startswith(PARTED) else ""
+        return f"{super()._split_scope(nodeid)}{part}"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Spread:
+    """How tests are given to processes."""
+    return Spread(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
