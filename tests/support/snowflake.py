@@ -139,6 +139,8 @@ class Server:
         self._fake.shared_fs.duck_conn.execute("SET threads = 1")  # its tables are small
         self._numbers = itertools.count(1)
         self._socket = socket.create_server(("127.0.0.1", 0))
+        # asyncio does it for sockets of its own; without it each answer waits 40 ms for the client's acknowledgement
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         locks = Locks(self._app, fakesnow.server.sessions, self._connected)
         self._server = uvicorn.Server(
