@@ -212,8 +212,8 @@ def lock() -> int:
 
 
 def test(args: Sequence[str]) -> int:
-    """Runs the tests, on three processes unless the arguments say otherwise: they wait for others much of the time. They
-    start hundreds of processes, so our own modules are compiled as well."""
+    """Runs the tests, on three processes unless the arguments say otherwise, since they wait for others much of the
+    time. They start hundreds of processes, so our own modules are compiled as well."""
     setup()
     must(PYTHON, "-m", "compileall", "-q", *OURS)
     chosen = any(arg == "-n" or arg.startswith(("-n", "--numprocesses", "--dist")) for arg in args)
