@@ -84,7 +84,10 @@ class Proxy:
                 back.join(10)
             if frozen.is_set():
                 self._ended.wait()
-            _close(server, client)
+            _shut(server, client)
+            back.join(10)  # or the number of a socket that is closed under it may soon be another connection's
+            server.close()
+            client.close()
 
     def _greeted(self, client: socket.socket) -> socket.socket:
         """Answer what a client asks before it says who it is: encryption by GSS no, by TLS if there is a context."""
@@ -113,14 +116,13 @@ class Proxy:
         finally:
             if frozen.is_set():
                 self._ended.wait()
-            _close(server, client)
+            _shut(server, client)
 
 
-def _close(*sockets: socket.socket) -> None:
+def _shut(*sockets: socket.socket) -> None:
     for one in sockets:
         with suppress(OSError):
             one.shutdown(socket.SHUT_RDWR)
-        one.close()
 
 
 @contextmanager
