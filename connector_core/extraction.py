@@ -295,8 +295,8 @@ class Reader:
         """Validate and shape a page, set aside what is known, then add rows prefix by prefix as children are
         complete."""
         shaped = self._shape(self.root, page)
-        if self._all_new(shaped):
-            self._take_all(page, shaped)
+        if (keys := self._all_new(shaped)) is not None:
+            self._take_all(page, shaped, keys)
             return
         rows = self._rows(shaped, page)
         self._check_order(rows, page)
@@ -315,23 +315,25 @@ class Reader:
             self._position.settle(page.settled if page.settled is not None else self._position.top)
         self._cut()
 
-    def _all_new(self, shaped: Shaped) -> bool:
-        """Whether every record of a page is to be stored as it comes: nothing is wrong with any, none lies before the
-        start date or was stored before, nobody asks for its children."""
+    def _all_new(self, shaped: Shaped) -> Sequence[str] | None:
+        """The keys of a page whose every record is to be stored as it comes: nothing is wrong with any, none is before
+        the start date or was stored before, nobody asks for its children. A full table needs none of them. None for
+        every other page."""
         if shaped.rejects or self._children or not shaped.chunk.count:
-            return False
+            return None
         if not self._incremental:
-            return True
+            return ()
         versions: list[Any] = [version for version in shaped.versions if version is not None]
         if shaped.keys is None or (versions and self._position.is_early(min(versions))):
-            return False
-        return not self._position.knows_any(map(key_text, shaped.keys))
+            return None
+        keys = [*map(key_text, shaped.keys)]
+        return None if self._position.knows_any(keys) else keys
 
-    def _take_all(self, page: Page, shaped: Shaped) -> None:
+    def _take_all(self, page: Page, shaped: Shaped, keys: Sequence[str]) -> None:
         """What `_take` does, for a page of new records at once."""
         self._builder.add(self.root.name, shaped.chunk, Counts(extracted=shaped.chunk.count), size=page.size)
-        if self._incremental and shaped.keys is not None:
-            self._position.advance_new(shaped.versions, [*map(key_text, shaped.keys)], shaped.hashes)
+        if self._incremental:
+            self._position.advance_new(shaped.versions, keys, shaped.hashes)
             self._position.settle(page.settled if page.settled is not None else self._position.top)
         self._cut()
 
