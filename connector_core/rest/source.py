@@ -39,7 +39,7 @@ class Client:
         self.config = config
         self.memory = memory
         self.streams = dict(streams)
-        self._columns: dict[str, Columns] = {}
+        self._columns: dict[Hashable, Columns] = {}
         self._lock = threading.Lock()
         self._requests = 0
         self._served_at: datetime | None = None
@@ -122,11 +122,12 @@ class Client:
         own functions, the requests of its children, or the paginator."""
         if not stream.by_columns or any(other.parent == stream.name for other in self.streams.values()):
             return None
+        kind = (stream.name, stream.records, stream.discard)  # a function of the source may ask for it in another form
         with self._lock:
-            if stream.name not in self._columns:
+            if kind not in self._columns:
                 at = stream.records.split(".") if isinstance(stream.records, str) and stream.records else ()
-                self._columns[stream.name] = Columns(at, discard=stream.discard)
-            return self._columns[stream.name]
+                self._columns[kind] = Columns(at, discard=stream.discard)
+            return self._columns[kind]
 
     def catalog(self, streams: Sequence[Stream]) -> Catalog:
         """The catalog with what the answers so far have told."""
